@@ -1,0 +1,12 @@
+// Command masar is the gateway and everything one needs around it, in one binary.
+//
+//	main.go     the root command, exit codes, version
+//	passwd.go   a password -> its bcrypt hash for the configuration
+//	segment.go  how a text is encoded and cut
+//	send.go     one message through a gateway, by an SMPP client that is not ours
+//	sim.go      an SMSC simulator
+//	load.go     a load client
+//
+// A command is a constructor in a file of its own, listed in newRoot. Flags and
+// configuration become plain values here; the rooms below never see either.
+package main
