@@ -1,0 +1,261 @@
+package smpp
+
+import (
+	"time"
+
+	"masar/smpp/pdu"
+)
+
+// frame handles one whole PDU. Its error ends the session.
+func (s *Session) frame(b []byte, now time.Duration) error {
+	h := pdu.ParseHeader(b)
+	if s.observe != nil {
+		s.observe.PDU(s, true, h, b)
+	}
+	body := b[pdu.HeaderLen:]
+	if h.Command.IsResponse() {
+		return s.response(h, body, now)
+	}
+	if i := ruleAt(h.Command); i >= 0 {
+		s.request(i, h, body)
+		return nil
+	}
+	switch h.Command {
+	case pdu.CmdEnquireLink:
+		s.put(h.Command.Resp(), pdu.ESME_ROK, h.Sequence, nil)
+	case pdu.CmdUnbind:
+		return s.peerUnbinds(h)
+	case pdu.CmdBindReceiver, pdu.CmdBindTransmitter, pdu.CmdBindTransceiver:
+		return s.peerBinds(h, body, now)
+	default:
+		s.violation(UnknownCommand)
+		s.put(pdu.CmdGenericNack, pdu.ESME_RINVCMDID, h.Sequence, nil)
+	}
+	return nil
+}
+
+// request hands a request that rules knows to the handler, or refuses it.
+func (s *Session) request(i int, h pdu.Header, octets []byte) {
+	r := &rules[i]
+	if !r.allows(s.role, s.State()) {
+		s.violation(WrongState)
+		s.refuse(r, h, pdu.ESME_RINVBNDSTS)
+		return
+	}
+	body := s.bodies[i]
+	if body == nil {
+		body = pdu.NewBody(h.Command)
+		s.bodies[i] = body
+	}
+	if err := body.Decode(octets); err != nil {
+		s.violation(BadField)
+		st := pdu.ESME_RSYSERR
+		if f, ok := err.(*pdu.FieldError); ok {
+			st = f.Status
+		}
+		s.refuse(r, h, st)
+		return
+	}
+	switch h.Command {
+	case pdu.CmdOutbind:
+		s.violation(Outbound)
+		s.own.outbind(s, body.(*pdu.Outbind))
+		return
+	case pdu.CmdAlertNotification:
+		s.handler.Request(s, h, body, Reply{})
+		return
+	}
+	s.mu.Lock()
+	slot, turn, ok := s.open.take(s.limits.Window + s.limits.Park)
+	s.mu.Unlock()
+	if !ok {
+		s.violation(OverWindow)
+		s.put(h.Command.Resp(), pdu.ESME_RTHROTTLED, h.Sequence, nil)
+		return
+	}
+	s.handler.Request(s, h, body, Reply{s, slot, turn, h.Command, h.Sequence})
+}
+
+// refuse answers with the request's own response, or with generic_nack where there is none.
+func (s *Session) refuse(r *rule, h pdu.Header, st pdu.Status) {
+	cmd := pdu.CmdGenericNack
+	if r.answered {
+		cmd = h.Command.Resp()
+	}
+	s.put(cmd, st, h.Sequence, nil)
+}
+
+// response finds the request an answer belongs to.
+func (s *Session) response(h pdu.Header, octets []byte, now time.Duration) error {
+	i := ruleAt(h.Command.Request())
+	if i < 0 || !rules[i].answered {
+		switch h.Command {
+		case pdu.CmdGenericNack:
+			if s.role == ESME && s.State() == Open {
+				return &BindError{Status: h.Status} // an SMSC that does not know the bind
+			}
+		case pdu.CmdEnquireLink.Resp():
+			return nil // having heard it is all it is for
+		case pdu.CmdUnbind.Resp():
+			return s.unbindAnswered()
+		case pdu.CmdBindReceiver.Resp(), pdu.CmdBindTransmitter.Resp(), pdu.CmdBindTransceiver.Resp():
+			return s.bindAnswered(h, octets, now)
+		default:
+			s.violation(UnknownResponse)
+			return nil
+		}
+	}
+	s.mu.Lock()
+	r, late, found := s.pend.take(h.Sequence, h.Command)
+	s.mu.Unlock()
+	switch found {
+	case noMatch:
+		s.violation(UnexpectedResponse)
+		return nil
+	case wrongCommand:
+		s.violation(WrongResponse)
+		return nil
+	}
+	a := Answer{Header: h, Late: late, Sent: s.base.Add(r.sent), At: s.base.Add(now)}
+	if i >= 0 && len(octets) > 0 {
+		body := s.answers[i]
+		if body == nil {
+			body = pdu.NewBody(h.Command)
+			s.answers[i] = body
+		}
+		if body != nil { // cancel_sm_resp and replace_sm_resp have none
+			if err := body.Decode(octets); err != nil {
+				s.violation(BadResponse)
+			} else {
+				a.Body = body
+			}
+		}
+	}
+	s.handler.Response(s, r.token, a)
+	return nil
+}
+
+// peerUnbinds answers unbind after the last open Reply: here, or in turn once that Reply
+// has kicked the reader.
+func (s *Session) peerUnbinds(h pdu.Header) error {
+	if s.State() == Open {
+		s.violation(WrongState)
+		s.put(h.Command.Resp(), pdu.ESME_RINVBNDSTS, h.Sequence, nil)
+		return nil
+	}
+	s.mu.Lock()
+	s.state.Store(uint32(Unbinding))
+	s.byeSeen, s.peerBye = true, h.Sequence
+	ready := s.open.count == 0
+	s.mu.Unlock()
+	if ready {
+		return s.goodbye()
+	}
+	return nil
+}
+
+func (s *Session) goodbye() error {
+	s.farewell = farewell{cmd: pdu.CmdUnbind.Resp(), seq: s.peerBye}
+	return ErrUnbound
+}
+
+func (s *Session) unbindAnswered() error {
+	s.mu.Lock()
+	asked := s.unbind == unbindSent
+	s.mu.Unlock()
+	if asked {
+		return ErrUnbinding
+	}
+	s.violation(UnexpectedResponse)
+	return nil
+}
+
+// peerBinds asks the server for its verdict. A refused session ends after its answer.
+func (s *Session) peerBinds(h pdu.Header, octets []byte, now time.Duration) error {
+	if s.role != SMSC {
+		s.violation(WrongState)
+		s.put(h.Command.Resp(), pdu.ESME_RINVBNDSTS, h.Sequence, nil)
+		return nil
+	}
+	if s.State() != Open {
+		s.violation(WrongState)
+		s.put(h.Command.Resp(), pdu.ESME_RALYBND, h.Sequence, nil)
+		return nil
+	}
+	var b pdu.Bind
+	if err := b.Decode(octets); err != nil {
+		s.violation(BadField)
+		st := pdu.ESME_RBINDFAIL
+		if f, ok := err.(*pdu.FieldError); ok {
+			st = f.Status
+		}
+		s.put(h.Command.Resp(), st, h.Sequence, nil)
+		return nil
+	}
+	s.mu.Lock()
+	s.systemID = string(b.SystemID)
+	s.mu.Unlock()
+	verdict := s.own.bind(s, h, &b)
+	if verdict.Status != pdu.ESME_ROK {
+		s.farewell = farewell{cmd: h.Command.Resp(), status: verdict.Status, seq: h.Sequence, after: verdict.Refused}
+		return &BindError{Status: verdict.Status}
+	}
+	resp := pdu.BindResp{SystemID: []byte(verdict.SystemID)}
+	version := uint8(0x33)
+	if b.InterfaceVersion >= 0x34 {
+		// A v3.3 peer has never heard of TLVs (v3.4 section 3.1.1).
+		version = min(b.InterfaceVersion, verdict.version)
+		resp.TLVs = resp.TLVs.AppendUint8(pdu.TagSCInterfaceVersion, verdict.version)
+	}
+	s.mu.Lock()
+	s.limits = verdict.Limits.withDefaults()
+	s.pend = newPending(s.limits.Send, s.first)
+	s.clock = clockwork{Timers: verdict.Timers}
+	s.tick = verdict.Timers.tick()
+	s.value = verdict.Value
+	s.appendLocked(h.Command.Resp(), pdu.ESME_ROK, h.Sequence, &resp)
+	s.mu.Unlock()
+	s.handler = verdict.Handler
+	s.enter(boundState(h.Command), version, s.now())
+	if verdict.Bound != nil {
+		verdict.Bound(s)
+	}
+	return s.turn()
+}
+
+// enter makes the session a bound one.
+func (s *Session) enter(st State, version uint8, now time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version = version
+	s.since = time.Now()
+	s.clock.bound = true
+	s.clock.heard(now)
+	s.state.Store(uint32(st))
+}
+
+// bindAnswered is the SMSC's verdict on our bind. Its sequence_number is not compared: at
+// most one bind is outstanding, and some servers answer with a number of their own.
+func (s *Session) bindAnswered(h pdu.Header, octets []byte, now time.Duration) error {
+	if s.role != ESME || s.State() != Open || h.Command != s.mode.Resp() {
+		s.violation(UnexpectedResponse)
+		return nil
+	}
+	if h.Status != pdu.ESME_ROK {
+		return &BindError{Status: h.Status}
+	}
+	var resp pdu.BindResp
+	version := uint8(0x33)
+	if err := resp.Decode(octets); err != nil {
+		s.violation(BadResponse)
+	} else if v, ok := resp.TLVs.Get(pdu.TagSCInterfaceVersion); ok && len(v) == 1 && v[0] >= 0x34 {
+		version = min(v[0], s.version)
+	}
+	s.mu.Lock()
+	s.systemID = string(resp.SystemID)
+	s.mu.Unlock()
+	s.handler = s.offered
+	s.enter(boundState(s.mode), version, now)
+	s.own.bound(s)
+	return s.turn()
+}
