@@ -107,6 +107,7 @@ them to SMPP carriers; delivery receipts travel the other way.`,
 	root.AddCommand(
 		newPasswd(),
 		newSegment(),
+		newSend(),
 		newVersion(),
 	)
 	root.SetHelpCommandGroupID(groupTools)
