@@ -111,14 +111,18 @@ func Units(s string, e Encoding) int {
 		}
 		return n
 	case UCS2:
-		// A UTF-8 lead octet is one unit, and one more from F0 on: that is a pair.
+		// The lead octet tells the length; from F0 on it is a surrogate pair.
 		n := 0
-		for i := 0; i < len(s); i++ {
-			c := s[i]
-			if c&0xC0 != 0x80 {
-				n++
-			}
-			if c >= 0xF0 {
+		for i := 0; i < len(s); n++ {
+			switch c := s[i]; {
+			case c < 0x80:
+				i++
+			case c < 0xE0:
+				i += 2
+			case c < 0xF0:
+				i += 3
+			default:
+				i += 4
 				n++
 			}
 		}

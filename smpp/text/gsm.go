@@ -1,6 +1,9 @@
 package text
 
-import "unicode/utf8"
+import (
+	"slices"
+	"unicode/utf8"
+)
 
 const esc = 0x1B
 
@@ -78,6 +81,11 @@ func gsmOf(r rune) uint16 {
 
 func encodeGSM(dst []byte, s string) ([]byte, error) {
 	start := len(dst)
+	// An ASCII character may be two septets, nothing is more than twice its UTF-8.
+	if cap(dst)-start < 2*len(s) {
+		dst = slices.Grow(dst, Units(s, GSM7))
+	}
+	out, w := dst[:cap(dst)], start
 	for i := 0; i < len(s); {
 		r, n := rune(s[i]), 1
 		if r >= utf8.RuneSelf {
@@ -86,9 +94,12 @@ func encodeGSM(dst []byte, s string) ([]byte, error) {
 		code := gsmOf(r)
 		switch {
 		case code < escaped:
-			dst = append(dst, byte(code))
+			out[w] = byte(code)
+			w++
 		case code != noGSM:
-			dst = append(dst, esc, byte(code))
+			out[w+1] = byte(code)
+			out[w] = esc
+			w += 2
 		default:
 			if bad := badRune(r, n, i); bad != nil {
 				return dst[:start], bad
@@ -97,7 +108,7 @@ func encodeGSM(dst []byte, s string) ([]byte, error) {
 		}
 		i += n
 	}
-	return dst, nil
+	return out[:w], nil
 }
 
 // decodeGSM reads unpacked septets. ESC and a septet outside the extension table

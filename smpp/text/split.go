@@ -28,6 +28,11 @@ func Split(s string, e Encoding, st Style) ([]string, error) {
 
 // SplitInto is Split appending to dst: with dst[:0] of the last call it does not
 // allocate. On an error it returns dst as it was given.
+//
+// It is not inlined so that Split is: then the slice Split makes for one part can stay
+// on its caller's stack.
+//
+//go:noinline
 func SplitInto(dst []string, s string, e Encoding, st Style) ([]string, error) {
 	return Splitter{Encoding: e, Style: st}.Append(dst, s)
 }
@@ -57,11 +62,12 @@ func (sp Splitter) Append(dst []string, s string) ([]string, error) {
 
 func (sp Splitter) walk(s string, yield func(part string)) (int, error) {
 	e := sp.Encoding
-	if e != Binary && !utf8.ValidString(s) {
-		return 0, brokenUTF8(s)
+	units, err := size(s, e)
+	if err != nil {
+		return 0, err
 	}
 	single, room := Limits(e, sp.Style)
-	if Units(s, e) <= single {
+	if units <= single {
 		yield(s)
 		return 1, nil
 	}
@@ -82,6 +88,20 @@ func (sp Splitter) walk(s string, yield func(part string)) (int, error) {
 		n++
 	}
 	return n, nil
+}
+
+// size is Units of a text that may be broken.
+func size(s string, e Encoding) (int, error) {
+	if e == UCS2 {
+		if units, ok := countUCS2(s); ok {
+			return units, nil
+		}
+		return 0, brokenUTF8(s)
+	}
+	if e != Binary && !utf8.ValidString(s) {
+		return 0, brokenUTF8(s)
+	}
+	return Units(s, e), nil
 }
 
 func brokenUTF8(s string) error {

@@ -1,6 +1,7 @@
 package text
 
 import (
+	"encoding/binary"
 	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -9,23 +10,24 @@ import (
 func encodeUCS2(dst []byte, s string) ([]byte, error) {
 	start := len(dst)
 	// Two octets for each of UTF-8 is the most it can be. Where dst has less room the
-	// exact size is counted first, so that a buffer just large enough is enough.
+	// exact size is counted first, so that a buffer just large enough is enough. Up to
+	// the first broken octet Units counts right, and no further is written.
 	if cap(dst)-start < 2*len(s) {
 		dst = slices.Grow(dst, 2*Units(s, UCS2))
 	}
+	out, w := dst[:cap(dst)], start
 	for i := 0; i < len(s); {
 		c := s[i]
-		if c < utf8.RuneSelf {
-			if c == 0 {
-				return dst[:start], badRune(0, 1, i)
-			}
-			dst = append(dst, 0, c)
+		if c < utf8.RuneSelf && c != 0 {
+			binary.BigEndian.PutUint16(out[w:], uint16(c))
+			w += 2
 			i++
 			continue
 		}
 		// Arabic, Greek, Cyrillic, Hebrew: two octets, by far the most common here.
 		if c >= 0xC2 && c < 0xE0 && i+1 < len(s) && s[i+1]&0xC0 == 0x80 {
-			dst = append(dst, c>>2&0x07, c<<6|s[i+1]&0x3F)
+			binary.BigEndian.PutUint16(out[w:], uint16(c&0x1F)<<6|uint16(s[i+1]&0x3F))
+			w += 2
 			i += 2
 			continue
 		}
@@ -35,13 +37,39 @@ func encodeUCS2(dst []byte, s string) ([]byte, error) {
 		}
 		if r >= 0x10000 {
 			hi, lo := utf16.EncodeRune(r)
-			dst = append(dst, byte(hi>>8), byte(hi), byte(lo>>8), byte(lo))
-		} else {
-			dst = append(dst, byte(r>>8), byte(r))
+			binary.BigEndian.PutUint16(out[w:], uint16(hi))
+			w += 2
+			r = lo
+		}
+		binary.BigEndian.PutUint16(out[w:], uint16(r))
+		w += 2
+		i += n
+	}
+	return out[:w], nil
+}
+
+// countUCS2 is Units of UCS2 for a text that may be broken: ok says it is not.
+func countUCS2(s string) (units int, ok bool) {
+	for i := 0; i < len(s); units++ {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= 0xC2 && c < 0xE0 && i+1 < len(s) && s[i+1]&0xC0 == 0x80 {
+			i += 2
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n <= 1 {
+			return 0, false
+		}
+		if r >= 0x10000 {
+			units++
 		}
 		i += n
 	}
-	return dst, nil
+	return units, true
 }
 
 func decodeUCS2(dst, octets []byte) ([]byte, error) {
@@ -49,21 +77,30 @@ func decodeUCS2(dst, octets []byte) ([]byte, error) {
 		return dst, err
 	}
 	octets = TrimBOM(octets)
-	for i := 0; i < len(octets); i += 2 {
-		hi, lo := octets[i], octets[i+1]
-		switch u := rune(hi)<<8 | rune(lo); {
-		case u < utf8.RuneSelf:
-			dst = append(dst, lo)
-		case u < 0x800:
-			dst = append(dst, 0xC0|byte(u>>6), 0x80|lo&0x3F)
+	// A unit is at most three octets of UTF-8, a pair four.
+	dst = slices.Grow(dst, len(octets)/2*3)
+	out, w := dst[:cap(dst)], len(dst)
+	for ; len(octets) >= 2; octets = octets[2:] {
+		u := rune(octets[0])<<8 | rune(octets[1])
+		switch {
+		case u >= 0x80 && u < 0x800:
+			out[w+1] = 0x80 | byte(u)&0x3F
+			out[w] = 0xC0 | byte(u>>6)
+			w += 2
+		case u < 0x80:
+			out[w] = byte(u)
+			w++
 		case u&0xF800 == 0xD800:
-			dst = utf8.AppendRune(dst, utf16.DecodeRune(u, rune(octets[i+2])<<8|rune(octets[i+3])))
-			i += 2
+			w += utf8.EncodeRune(out[w:], utf16.DecodeRune(u, rune(octets[2])<<8|rune(octets[3])))
+			octets = octets[2:]
 		default:
-			dst = append(dst, 0xE0|byte(u>>12), 0x80|byte(u>>6)&0x3F, 0x80|lo&0x3F)
+			out[w+2] = 0x80 | byte(u)&0x3F
+			out[w+1] = 0x80 | byte(u>>6)&0x3F
+			out[w] = 0xE0 | byte(u>>12)
+			w += 3
 		}
 	}
-	return dst, nil
+	return out[:w], nil
 }
 
 // ValidUCS2 says whether octets are a text in UCS-2: an even number of them, every
