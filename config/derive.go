@@ -1,0 +1,199 @@
+package config
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// derive fills the fields that stand for several keys or for a file, and reads those files.
+func (d *decoder) derive(c *Config, mode fs.FileMode) {
+	if c.Admin.Listen == "off" {
+		c.Admin.Listen = ""
+	}
+	c.Admin.Token = d.secretFile("admin.token_file", c.Admin.TokenFile)
+	for i := range c.Listen {
+		if t := c.Listen[i].TLS; t != nil {
+			at := fmt.Sprintf("listen[%d].tls", i)
+			d.keyPair(at, t.Cert, t.Key)
+			d.authorities(at+".client_ca", t.ClientCA)
+		}
+	}
+	for i := range c.Accounts {
+		a, at := &c.Accounts[i], fmt.Sprintf("accounts[%d]", i)
+		if !a.PasswordHash.IsZero() {
+			a.PasswordHashes = append([]Secret{a.PasswordHash}, a.PasswordHashes...)
+		}
+		if a.Numbers.TONNPI == "auto" && !d.given(at+".numbers.ton_npi") && (d.given(at+".numbers.ton") || d.given(at+".numbers.npi")) {
+			a.Numbers.TONNPI = "override"
+		}
+	}
+	for i := range c.Carriers {
+		d.deriveCarrier(fmt.Sprintf("carriers[%d]", i), &c.Carriers[i], mode)
+	}
+	for i := range c.Routes {
+		tier := 0
+		for j := range c.Routes[i].Carriers {
+			if m := &c.Routes[i].Carriers[j]; m.Failover != "" {
+				tier++
+				m.Tier = tier
+			}
+		}
+	}
+	if d.given("ported.file") {
+		d.exists("ported.file", c.Ported.File)
+	}
+	for i, f := range c.Ported.Deltas {
+		d.exists(fmt.Sprintf("ported.deltas[%d]", i), f)
+	}
+}
+
+func (d *decoder) deriveCarrier(at string, c *Carrier, mode fs.FileMode) {
+	if c.Addr != "" && len(c.Addrs) == 0 {
+		c.Addrs = []string{c.Addr}
+	}
+	if c.ReceiverAddr != "" && len(c.ReceiverAddrs) == 0 {
+		c.ReceiverAddrs = []string{c.ReceiverAddr}
+	}
+	if c.PasswordFile != "" {
+		switch s := d.secretFile(at+".password_file", c.PasswordFile); {
+		case d.given(at + ".password"):
+			d.bad(at+".password_file", "", "stands beside password", "keep one of the two")
+		default:
+			c.Password = s
+		}
+	} else if n := d.places[at+".password"]; n != nil && mode&0o077 != 0 && !variable.MatchString(n.Value) {
+		d.warn(at+".password", "", fmt.Sprintf("stands in a file that others can read (mode %04o)", mode.Perm()),
+			"chmod 600 "+d.file+", or use password_file or ${NAME}")
+	}
+	if t := c.TLS; t != nil {
+		if t.Enabled {
+			if t.Cert != "" || t.Key != "" {
+				d.keyPair(at+".tls", t.Cert, t.Key)
+			}
+			d.authorities(at+".tls.ca", t.CA)
+			if t.InsecureSkipVerify {
+				d.warn(at+".tls.insecure_skip_verify", "", "lets anyone on the way pose as the carrier", "name its authority in ca")
+			}
+		} else {
+			c.TLS = nil
+		}
+	}
+	for _, r := range []struct {
+		path string
+		rule *string
+	}{{at + ".source", &c.Source.Rule}, {at + ".destination", &c.Destination.Rule}} {
+		if (d.given(r.path+".ton") || d.given(r.path+".npi")) && !d.given(r.path+".rule") {
+			*r.rule = "fixed"
+		}
+	}
+	for i := range c.TLVs {
+		t, path := &c.TLVs[i], fmt.Sprintf("%s.tlvs[%d]", at, i)
+		t.Octets = []byte(t.Value)
+		if t.Hex == "" {
+			continue
+		}
+		octets, err := hex.DecodeString(strings.ReplaceAll(t.Hex, " ", ""))
+		if err != nil {
+			d.bad(path+".hex", t.Hex, "is not octets in hex", "write two hex digits for each octet")
+		}
+		t.Octets = octets
+	}
+}
+
+// shownPath is a file as an operator would type it: as short as it can be.
+func (d *decoder) shownPath(path string) string {
+	if rel, err := filepath.Rel(d.dir, path); err == nil && !strings.HasPrefix(rel, "..") {
+		return rel
+	}
+	return path
+}
+
+// read returns nil where the file is not named or cannot be read, and records the latter.
+func (d *decoder) read(at, path string) ([]byte, fs.FileMode) {
+	if path == "" {
+		return nil, 0
+	}
+	data, mode, err := d.opts.ReadFile(path)
+	if err != nil {
+		d.bad(at, d.shownPath(path), "cannot be read: "+reason(err), "check the name (it is relative to "+filepath.Base(d.file)+") and its owner")
+		return nil, 0
+	}
+	return data, mode
+}
+
+// exists is read for files that may be large: it only looks.
+func (d *decoder) exists(at, path string) {
+	st, err := os.Stat(path)
+	if err == nil && !st.Mode().IsRegular() {
+		err = errors.New("it is not a plain file")
+	}
+	if err != nil {
+		d.bad(at, d.shownPath(path), "cannot be read: "+reason(err), "check the name (it is relative to "+filepath.Base(d.file)+") and its owner")
+	}
+}
+
+func reason(err error) string {
+	var pe *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "there is no such file"
+	case errors.Is(err, fs.ErrPermission):
+		return "permission denied"
+	case errors.As(err, &pe):
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+func (d *decoder) secretFile(at, path string) Secret {
+	data, mode := d.read(at, path)
+	if data == nil {
+		return Secret{}
+	}
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if len(line) == 0 {
+		d.bad(at, d.shownPath(path), "has an empty first line", "write the secret on the first line")
+	}
+	if mode&0o077 != 0 {
+		d.warn(at, d.shownPath(path), fmt.Sprintf("can be read by others (mode %04o)", mode.Perm()), "chmod 600 "+path)
+	}
+	return NewSecret(string(line))
+}
+
+func (d *decoder) keyPair(at, cert, key string) {
+	switch {
+	case cert == "" && !d.given(at+".cert"):
+		d.bad(at+".cert", "", "is missing", "write cert: FILE beside key")
+	case key == "" && !d.given(at+".key"):
+		d.bad(at+".key", "", "is missing", "write key: FILE beside cert")
+	}
+	c, _ := d.read(at+".cert", cert)
+	k, _ := d.read(at+".key", key)
+	if c == nil || k == nil {
+		return
+	}
+	pair, err := tls.X509KeyPair(c, k)
+	if err != nil {
+		d.bad(at+".cert", d.shownPath(cert), "is no pair with "+d.shownPath(key)+": "+strings.TrimPrefix(err.Error(), "tls: "), "give a PEM certificate and the private key that belongs to it")
+		return
+	}
+	if leaf := pair.Leaf; leaf != nil && time.Now().After(leaf.NotAfter) {
+		d.warn(at+".cert", d.shownPath(cert), "ran out on "+leaf.NotAfter.UTC().Format(time.DateOnly), "renew it")
+	}
+}
+
+func (d *decoder) authorities(at, path string) {
+	if data, _ := d.read(at, path); data != nil && !x509.NewCertPool().AppendCertsFromPEM(data) {
+		d.bad(at, d.shownPath(path), "holds no PEM certificate", "give the authority's certificate")
+	}
+}

@@ -1,0 +1,23 @@
+// Package config reads Masar's YAML file into typed, defaulted, checked values.
+//
+//	config.go    the top of the file and its small sections
+//	account.go   who may bind to us and what it may do
+//	carrier.go   whom we bind to and how it likes its PDUs
+//	route.go     which destination goes over which carriers
+//	defaults.go  every default, in one literal
+//	values.go    durations, rates, sizes, percentages, zones, statuses as people write them
+//	secret.go    a value that cannot be printed
+//	load.go      Load and Parse: the file, its secrets and certificates
+//	decode.go    YAML nodes -> fields, with the place of every value kept
+//	inherit.go   what is not said in a block is taken from the one above it
+//	check.go     what one value cannot tell: references, contradictions, doubles
+//	diff.go      what a reload changes
+//	mistake.go   how a mistake is told: file:line:column, key path, value, rule, cure
+//
+// The field comments of the structs are the meanings in docs/config.md; a test keeps
+// the two alike, and the documented defaults equal to the literal.
+//
+// The package is a leaf: it imports nothing of ours, and only cmd imports it and hands
+// each room plain values. It opens the files that the configuration names (secrets,
+// certificates) but no socket and no store, and it starts no goroutine.
+package config
