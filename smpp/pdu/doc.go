@@ -15,7 +15,7 @@
 //	state.go    message_state
 //	time.go     schedule_delivery_time, validity_period, final_date
 //	check.go    are the values of a syntactically whole request allowed
-//	print.go    a PDU for the log, and for an operator at night
+//	print.go    a PDU for an operator at night; log.go has it masked for the log
 //
 // Decoding and encoding do not allocate: the []byte fields of a decoded body
 // alias the frame it was read from. Who keeps one beyond the frame copies it.
