@@ -1,0 +1,523 @@
+package smppload
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"masar/smpp/pdu"
+)
+
+// readBuffer is what one read takes at most.
+const readBuffer = 128 << 10
+
+// maxPDU is the largest PDU taken from a server.
+const maxPDU = 128 << 10
+
+// throttlePause is how long a bind submits nothing after an answer that says "slower".
+const throttlePause = 20 * time.Millisecond
+
+// catchUp is how far behind its rate a bind may be and still make up for it. Beyond, as
+// after a lost connection, what was not sent in time is not sent in a burst either.
+const catchUp = 100 * time.Millisecond
+
+var (
+	errUnbindAnswered = errors.New("unbound")
+	errServerUnbound  = errors.New("the server unbound")
+	errFraming        = errors.New("impossible command_length from the server")
+)
+
+// BindError is a bind that was refused.
+type BindError struct {
+	SystemID string
+	Status   pdu.Status
+}
+
+func (e *BindError) Error() string {
+	return fmt.Sprintf("bind of %s refused: %s (%s)", e.SystemID, e.Status, e.Status.Text())
+}
+
+// slot is a place in the window. Its index is the low half of the sequence_number, so an
+// answer finds it without a map; the high half tells laps apart.
+type slot struct {
+	seq    uint32
+	busy   bool
+	number uint64
+	at     int64 // ns, when the submit was written
+}
+
+// bind is one connection, and the next ones in its place. Its goroutine owns all but the
+// atomics.
+type bind struct {
+	r       *run
+	index   int // among those that submit
+	submits bool
+	mode    pdu.Command
+
+	conn     net.Conn
+	deadline int64
+	buf, out []byte
+	have     int
+	spoke    int64 // when anything last came
+	looked   int64 // when idle last ran
+	asked    bool  // an enquire_link is on its way
+	control  uint32
+
+	slots       []slot
+	free        []uint16
+	scheduled   int64 // submits that the rate has allowed for so far
+	pausedUntil int64
+	template    int
+
+	resp, receiptLag histogram
+	statuses         map[pdu.Status]uint64
+	states           map[string]*uint64
+	turn             counters // of this turn, added to the run's at its end
+	msg              pdu.MessageResp
+	sm               pdu.DeliverSM
+	data             pdu.DataSM
+
+	open  atomic.Int64 // claimed and neither answered nor uncertain
+	bound atomic.Bool
+	dead  atomic.Bool // will not come again
+	live  atomic.Pointer[net.Conn]
+}
+
+type counters struct {
+	sent, accepted, refused, uncertain                              uint64
+	receipts, dup, strange, unsought, ofUncertain, intermediate, mo uint64
+	awaited                                                         int64
+}
+
+func newBind(r *run, index int, submits bool) *bind {
+	b := &bind{
+		r: r, index: index, submits: submits, mode: pdu.CmdBindTransceiver,
+		buf: make([]byte, readBuffer), statuses: make(map[pdu.Status]uint64), states: make(map[string]*uint64),
+		slots: make([]slot, r.opt.Window), template: index,
+	}
+	switch {
+	case !submits:
+		b.mode = pdu.CmdBindReceiver
+	case r.opt.Receivers > 0:
+		b.mode = pdu.CmdBindTransmitter
+	}
+	for i := len(b.slots) - 1; i >= 0; i-- {
+		b.free = append(b.free, uint16(i))
+	}
+	return b
+}
+
+// connect dials and binds.
+func (b *bind) connect(ctx context.Context) error {
+	o := &b.r.opt
+	conn, err := o.Dial(ctx, o.Addr)
+	if err != nil {
+		return err
+	}
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	b.out = pdu.Append(b.out[:0], b.mode, pdu.ESME_ROK, b.nextControl(), &pdu.Bind{
+		SystemID: []byte(o.SystemID), Password: []byte(o.Password), SystemType: []byte(o.SystemType),
+		InterfaceVersion: 0x34,
+	})
+	_, err = conn.Write(b.out)
+	b.out = b.out[:0]
+	for b.have = 0; err == nil; {
+		var n int
+		if n, err = conn.Read(b.buf[b.have:]); err != nil {
+			break
+		}
+		if b.have += n; b.have < pdu.HeaderLen {
+			continue
+		}
+		h := pdu.ParseHeader(b.buf)
+		if h.Length < pdu.HeaderLen || h.Length > maxPDU {
+			err = errFraming
+			break
+		}
+		if b.have < int(h.Length) {
+			continue
+		}
+		if h.Status != pdu.ESME_ROK {
+			err = &BindError{SystemID: o.SystemID, Status: h.Status}
+			break
+		}
+		if h.Command != b.mode.Resp() {
+			err = fmt.Errorf("%s instead of %s", h.Command, b.mode.Resp())
+			break
+		}
+		b.have = copy(b.buf, b.buf[h.Length:b.have])
+		conn.SetDeadline(time.Time{})
+		b.conn, b.deadline, b.asked = conn, 0, false
+		b.spoke = time.Now().UnixNano()
+		b.live.Store(&conn)
+		b.bound.Store(true)
+		return nil
+	}
+	conn.Close()
+	return err
+}
+
+// nextControl is a sequence_number that no submit has: their low half is below 0xFFFF.
+func (b *bind) nextControl() uint32 {
+	b.control = (b.control + 1) & 0x7FFE
+	return b.control<<16 | 0xFFFF
+}
+
+// lost gives up what had no answer when the connection ended.
+func (b *bind) lost() {
+	b.bound.Store(false)
+	b.live.Store(nil)
+	b.conn.Close()
+	b.out = b.out[:0]
+	for i := range b.slots {
+		if s := &b.slots[i]; s.busy {
+			b.uncertain(uint16(i))
+		}
+	}
+	b.publish()
+}
+
+func (b *bind) uncertain(i uint16) {
+	s := &b.slots[i]
+	s.busy = false
+	b.free = append(b.free, i)
+	before := b.r.ledger.mark(s.number, Uncertain)
+	if before.Has(Receipted) {
+		b.turn.ofUncertain++
+	}
+	b.turn.uncertain++
+	b.open.Add(-1)
+}
+
+// work runs until the connection or the run ends; nil means orderly.
+func (b *bind) work() error {
+	stopAt := int64(0) // once unbind is sent
+	if err := b.frames(time.Now().UnixNano()); err != nil {
+		return err
+	}
+	for {
+		now := time.Now().UnixNano()
+		next := now + int64(time.Second)
+		switch {
+		case stopAt != 0:
+			if next = stopAt; now > stopAt {
+				return nil // unbind unanswered: good enough for a client that is done
+			}
+		case b.r.stopping.Load():
+			b.out = pdu.Append(b.out, pdu.CmdUnbind, pdu.ESME_ROK, b.nextControl(), nil)
+			stopAt = now + int64(2*time.Second)
+			next = stopAt
+		case b.submits:
+			next = min(next, b.fill(now))
+		}
+		if len(b.out) > 0 {
+			b.conn.SetWriteDeadline(time.Unix(0, now+int64(30*time.Second)))
+			_, err := b.conn.Write(b.out)
+			b.out = b.out[:0]
+			if err != nil {
+				return err
+			}
+		}
+		b.publish()
+		if now-b.looked > int64(time.Second) {
+			b.looked = now
+			b.idle(now)
+		}
+		// Renewing a deadline costs about as much as a message: only when it matters.
+		if next < b.deadline || b.deadline-now < int64(500*time.Millisecond) {
+			b.deadline = next
+			b.conn.SetReadDeadline(time.Unix(0, next))
+			if b.r.stopping.Load() && stopAt == 0 {
+				continue // it may have been poked just before
+			}
+		}
+		n, err := b.conn.Read(b.buf[b.have:])
+		if n > 0 {
+			b.have += n
+			if err := b.frames(time.Now().UnixNano()); err != nil {
+				if errors.Is(err, errUnbindAnswered) && stopAt != 0 {
+					err = nil
+				}
+				b.conn.Write(b.out)
+				b.out = b.out[:0]
+				b.publish()
+				return err
+			}
+		}
+		if err != nil {
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				return err
+			}
+			b.deadline = 0
+		}
+	}
+}
+
+// fill appends as many submits as window, rate and count allow and returns when it may
+// be called again for more.
+func (b *bind) fill(now int64) (again int64) {
+	r := b.r
+	again = now + int64(time.Second)
+	if r.over(now) {
+		return again
+	}
+	if r.until != 0 {
+		again = min(again, r.until)
+	}
+	if b.pausedUntil > now {
+		return min(again, b.pausedUntil)
+	}
+	n := len(b.free)
+	if r.perBind > 0 {
+		// The k-th submit of bind i is due at (k + i/binds) / perBind: the binds take
+		// turns instead of all sending at once.
+		ideal := float64(now-r.start)/1e9*r.perBind - float64(b.index)/float64(r.opt.Binds)
+		due := int64(ideal) + 1 - b.scheduled
+		if ideal < 0 {
+			due = 0
+		}
+		if most := int64(r.perBind*catchUp.Seconds()) + 1; due > most {
+			b.scheduled += due - most
+			due = most
+		}
+		n = int(min(int64(n), due))
+		defer func() {
+			if len(b.free) > 0 {
+				at := (float64(b.scheduled) + float64(b.index)/float64(r.opt.Binds)) / r.perBind
+				again = min(again, r.start+int64(at*1e9)+int64(50*time.Microsecond))
+			}
+		}()
+	}
+	if n <= 0 {
+		return again
+	}
+	b.open.Add(int64(n)) // before the claim: the run must never see "all claimed, none open"
+	first, got := r.claim(n)
+	b.open.Add(int64(got - n))
+	b.scheduled += int64(got)
+	ms := uint32((now - r.start) / int64(time.Millisecond))
+	for i := range got {
+		number := first + uint64(i)
+		k := b.free[len(b.free)-1]
+		b.free = b.free[:len(b.free)-1]
+		s := &b.slots[k]
+		// 0x0001xxxx to 0x7FFFxxxx, never 0.
+		lap := s.seq>>16%0x7FFF + 1
+		*s = slot{seq: lap<<16 | uint32(k), busy: true, number: number, at: now}
+		r.ledger.sent(number, ms)
+		t := &r.templates[b.template%len(r.templates)]
+		b.template++
+		b.out = t.append(b.out, &r.numbering, number, s.seq)
+	}
+	b.turn.sent += uint64(got)
+	return again
+}
+
+// frames handles the whole PDUs in buf.
+func (b *bind) frames(now int64) error {
+	used := 0
+	for b.have-used >= pdu.HeaderLen {
+		h := pdu.ParseHeader(b.buf[used:])
+		if h.Length < pdu.HeaderLen || h.Length > maxPDU {
+			return errFraming
+		}
+		end := used + int(h.Length)
+		if end > b.have {
+			if need := int(h.Length); need > len(b.buf) {
+				b.buf = append(b.buf, make([]byte, need-len(b.buf))...)
+			}
+			break
+		}
+		if err := b.handle(h, b.buf[used+pdu.HeaderLen:end], now); err != nil {
+			return err
+		}
+		used = end
+	}
+	if used > 0 {
+		b.spoke, b.asked = now, false
+		b.have = copy(b.buf, b.buf[used:b.have])
+	}
+	return nil
+}
+
+func (b *bind) handle(h pdu.Header, body []byte, now int64) error {
+	switch h.Command {
+	case pdu.CmdSubmitSMResp, pdu.CmdGenericNack:
+		b.answered(h, body, now)
+	case pdu.CmdDeliverSM:
+		st := pdu.ESME_ROK
+		if err := b.sm.Decode(body); err != nil {
+			st = statusOf(err)
+		} else {
+			b.delivered(b.sm.ESMClass, &b.sm.Source, b.sm.Content(), b.sm.TLVs, now)
+		}
+		b.acknowledge(pdu.CmdDeliverSMResp, st, h.Sequence)
+	case pdu.CmdDataSM:
+		st := pdu.ESME_ROK
+		if err := b.data.Decode(body); err != nil {
+			st = statusOf(err)
+		} else {
+			b.delivered(b.data.ESMClass, &b.data.Source, b.data.Content(), b.data.TLVs, now)
+		}
+		b.acknowledge(pdu.CmdDataSMResp, st, h.Sequence)
+	case pdu.CmdEnquireLink:
+		b.out = pdu.Append(b.out, pdu.CmdEnquireLinkResp, pdu.ESME_ROK, h.Sequence, nil)
+	case pdu.CmdUnbind:
+		b.out = pdu.Append(b.out, pdu.CmdUnbindResp, pdu.ESME_ROK, h.Sequence, nil)
+		return errServerUnbound
+	case pdu.CmdUnbindResp:
+		return errUnbindAnswered
+	case pdu.CmdEnquireLinkResp, pdu.CmdAlertNotification:
+	default:
+		if !h.Command.IsResponse() {
+			b.out = pdu.Append(b.out, pdu.CmdGenericNack, pdu.ESME_RINVCMDID, h.Sequence, nil)
+		}
+	}
+	return nil
+}
+
+func statusOf(err error) pdu.Status {
+	var field *pdu.FieldError
+	if errors.As(err, &field) {
+		return field.Status
+	}
+	return pdu.ESME_RSYSERR
+}
+
+// acknowledge appends a response whose body is an empty message_id.
+func (b *bind) acknowledge(cmd pdu.Command, st pdu.Status, seq uint32) {
+	b.out = pdu.Header{Length: pdu.HeaderLen + 1, Command: cmd, Status: st, Sequence: seq}.Append(b.out)
+	b.out = append(b.out, 0)
+}
+
+func (b *bind) answered(h pdu.Header, body []byte, now int64) {
+	k := h.Sequence & 0xFFFF
+	if int(k) >= len(b.slots) {
+		return
+	}
+	s := &b.slots[k]
+	if !s.busy || s.seq != h.Sequence {
+		return // late: its message is uncertain since the response timer ended
+	}
+	s.busy = false
+	b.free = append(b.free, uint16(k))
+	b.open.Add(-1)
+	b.resp.add(time.Duration(now - s.at))
+	b.statuses[h.Status]++
+	b.r.lastAnswer.Store(now)
+	if h.Status == pdu.ESME_ROK && h.Command == pdu.CmdSubmitSMResp {
+		// An id is kept even when what follows it is broken.
+		b.msg.MessageID = nil
+		_ = b.msg.Decode(body)
+		before, strange := b.r.ledger.accepted(s.number, b.msg.MessageID)
+		b.turn.accepted++
+		if strange { // the receipt that came before this answer was not its own after all
+			b.turn.strange++
+			b.r.receipts.Add(^uint64(0))
+		}
+		if !before.Has(Receipted) {
+			b.turn.awaited++
+		}
+		return
+	}
+	b.turn.refused++
+	b.r.ledger.mark(s.number, Refused)
+	if h.Status == pdu.ESME_RTHROTTLED || h.Status == pdu.ESME_RMSGQFUL {
+		b.pausedUntil = now + int64(throttlePause)
+	}
+}
+
+// delivered takes what came by deliver_sm or data_sm.
+func (b *bind) delivered(class uint8, source *pdu.Address, content []byte, tlvs pdu.TLVs, now int64) {
+	switch class & pdu.ESMClassTypeMask {
+	case pdu.ESMClassReceipt:
+	case pdu.ESMClassIntermediate:
+		b.turn.intermediate++
+		return
+	default:
+		b.turn.mo++
+		return
+	}
+	id := receiptWord(content, "id:")
+	if v, ok := tlvs.Get(pdu.TagReceiptedMessageID); ok {
+		id = bytes.TrimRight(v, "\x00")
+	}
+	number, ok := b.r.numbering.number(source.Addr)
+	if !ok {
+		b.turn.unsought++
+		return
+	}
+	v, before, ms := b.r.ledger.receipt(number, id)
+	b.r.lastReceipt.Store(now)
+	switch v {
+	case receiptAgain:
+		b.turn.dup++
+		return
+	case receiptStrange:
+		b.turn.strange++
+		return
+	case receiptUnsought:
+		b.turn.unsought++
+		return
+	}
+	b.turn.receipts++
+	if before.Has(Accepted) {
+		b.turn.awaited--
+	} else if before.Has(Uncertain) {
+		b.turn.ofUncertain++
+	}
+	b.receiptLag.add(time.Duration(now-b.r.start) - time.Duration(ms)*time.Millisecond)
+	state := receiptWord(content, "stat:")
+	if len(state) == 0 {
+		if st, ok := tlvs.Get(pdu.TagMessageState); ok && len(st) == 1 {
+			state = append(state, pdu.State(st[0]).Receipt()...)
+		}
+	}
+	if n := b.states[string(state)]; n != nil {
+		*n++
+	} else if len(b.states) < 100 { // a server that makes up states must not fill memory
+		one := uint64(1)
+		b.states[string(state)] = &one
+	}
+}
+
+// receiptWord is what follows key, up to a blank (SMPP v3.4 appendix B).
+func receiptWord(text []byte, key string) []byte {
+	i := bytes.Index(text, []byte(key))
+	if i < 0 {
+		return nil
+	}
+	rest := text[i+len(key):]
+	if end := bytes.IndexByte(rest, ' '); end >= 0 {
+		return rest[:end]
+	}
+	return rest
+}
+
+// idle runs once a second: enquire_link, and answers that never came.
+func (b *bind) idle(now int64) {
+	for i := range b.slots {
+		if s := &b.slots[i]; s.busy && now-s.at > int64(b.r.opt.Response) {
+			b.uncertain(uint16(i))
+		}
+	}
+	if quiet := time.Duration(now - b.spoke); quiet > 2*b.r.opt.EnquireLink {
+		b.conn.Close() // the next read says so
+	} else if quiet > b.r.opt.EnquireLink && !b.asked {
+		b.asked = true
+		b.out = pdu.Append(b.out, pdu.CmdEnquireLink, pdu.ESME_ROK, b.nextControl(), nil)
+	}
+}
+
+// publish adds this turn's counts to the run's.
+func (b *bind) publish() {
+	if b.turn != (counters{}) {
+		b.r.add(&b.turn)
+		b.turn = counters{}
+	}
+}
