@@ -108,6 +108,8 @@ them to SMPP carriers; delivery receipts travel the other way.`,
 		newPasswd(),
 		newSegment(),
 		newSend(),
+		newSim(),
+		newLoad(),
 		newVersion(),
 	)
 	root.SetHelpCommandGroupID(groupTools)
