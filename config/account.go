@@ -9,9 +9,9 @@ import (
 type Account struct {
 	// system_id of its binds, at most 15 characters.
 	SystemID string `yaml:"system_id" need:"yes" eg:"civil-affairs"`
-	// bcrypt hash of its password, printed by masar passwd.
+	// bcrypt hash of its password, printed by masar passwd. Once loaded it stands first in PasswordHashes, and this field is empty.
 	PasswordHash Secret `yaml:"password_hash" eg:"\"$2a$10$...\""`
-	// Several hashes, any of which fits, while a password is being changed. Both keys together are all in force.
+	// Several hashes, any of which fits, while a password is being changed; together with password_hash all are in force.
 	PasswordHashes []Secret `yaml:"password_hashes" eg:"[\"$2a$10$...\", \"$2a$10$...\"]"`
 	// Kinds of bind it may make.
 	BindTypes []string `yaml:"bind_types" one:"transmitter receiver transceiver" eg:"[transceiver]"`
@@ -75,8 +75,8 @@ func (a Account) id() string { return a.SystemID }
 
 // Numbers is how an account's destinations are read.
 type Numbers struct {
-	// e164: a number is brought to its international form; keep: it is left as written.
-	Rule string `yaml:"rule" one:"e164 keep" eg:"keep"`
+	// e164: a number that is recognised is brought to its international form, another is left as written; strict: what is no mobile number is refused; keep: every number is left as written.
+	Rule string `yaml:"rule" one:"e164 strict keep" eg:"strict"`
 	// Country code of its national numbers.
 	Country string `yaml:"country" inherit:"country" eg:"971"`
 	// auto: TON and NPI follow from the digits; keep: they are believed; override: ton and npi replace them.

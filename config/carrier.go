@@ -6,13 +6,13 @@ import "time"
 type Carrier struct {
 	// Name in routes, metrics and logs: letters, digits, dot, dash, underscore.
 	Name string `yaml:"name" need:"yes" eg:"stc"`
-	// Host and port; the name is resolved again at every connect.
+	// Host and port; the name is resolved again at every connect. Once loaded it stands in Addrs, and this field is empty.
 	Addr string `yaml:"addr" eg:"smsc.example.com:2775"`
 	// Several hosts, in order of preference; instead of addr.
 	Addrs []string `yaml:"addrs" eg:"[smsc1.example.com:2775, smsc2.example.com:2775]"`
 	// order: each bind goes to the first host that answers; all: the binds are spread over all hosts.
 	Mode string `yaml:"mode" one:"order all" eg:"all"`
-	// Host and port of receiver binds, where they have their own.
+	// Host and port of receiver binds, where they have their own. Once loaded it stands in ReceiverAddrs, and this field is empty.
 	ReceiverAddr string `yaml:"receiver_addr" eg:"smsc.example.com:2776"`
 	// Several hosts of receiver binds, in order of preference; instead of receiver_addr.
 	ReceiverAddrs []string `yaml:"receiver_addrs" eg:"[smsc1.example.com:2776, smsc2.example.com:2776]"`
@@ -78,6 +78,8 @@ type Carrier struct {
 	Statuses Statuses `yaml:"statuses"`
 	// Retry schedules for some of its refusals; others follow the schedule at the top.
 	Retry []RetryRule `yaml:"retry"`
+	// When it may be sent to; outside these hours messages wait, or go over the next carrier.
+	Hours *Hours `yaml:"hours"`
 	// TLVs added to every submit_sm.
 	TLVs []TLV `yaml:"tlvs"`
 	// How the validity that remains is told: not at all, as a point in time, or as a length of time.
@@ -186,8 +188,8 @@ type CarrierReceipts struct {
 	Parts string `yaml:"parts" one:"each last_part" eg:"last_part"`
 	// Zone of the dates in its receipts.
 	Zone TimeZone `yaml:"zone" inherit:"time_zone" eg:"UTC"`
-	// How long after the last response a receipt is awaited before the message ends UNKNOWN. 0: the rest of the validity and 24h.
-	Wait time.Duration `yaml:"wait" max:"30d" eg:"24h"`
+	// How long after the end of its validity a message still awaits its receipt before it ends UNKNOWN.
+	Wait time.Duration `yaml:"wait" min:"1m" max:"30d" eg:"6h"`
 }
 
 // IDForms is how a carrier writes one and the same message id.

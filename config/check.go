@@ -40,7 +40,7 @@ func (d *decoder) double(seen map[string]int, name string, i int, list, key stri
 		if n := d.place(fmt.Sprintf("%s[%d].%s", list, first, key)); n != nil {
 			line = n.Line
 		}
-		d.bad(fmt.Sprintf("%s[%d].%s", list, i, key), name, fmt.Sprintf("is taken by %s[%d] on line %d", list, first, line), "give each a "+key+" of its own")
+		d.bad(fmt.Sprintf("%s[%d].%s", list, i, key), name, fmt.Sprintf("is taken by %s[%d] on line %d", list, first, line), "give each its own "+key)
 		return
 	}
 	seen[name] = i
@@ -50,7 +50,8 @@ func (d *decoder) double(seen map[string]int, name string, i int, list, key stri
 func (d *decoder) needed(path string, v reflect.Value) {
 	for _, f := range fieldsOf(v.Type()) {
 		at, fv := join(path, f.key), v.FieldByIndex(f.index)
-		if f.tag.Get("need") != "" && fv.IsZero() && !d.failed[at] {
+		// 00:00 is a value like any other: some keys only have to be given.
+		if need := f.tag.Get("need"); need != "" && fv.IsZero() && !d.failed[at] && (need != "given" || !d.given(at)) {
 			rule := "is missing"
 			if d.given(at) {
 				rule = "is empty"
@@ -60,6 +61,8 @@ func (d *decoder) needed(path string, v reflect.Value) {
 				cure = "write it, such as " + f.key + ": " + eg
 			} else if d.places[at] == nil {
 				cure = "write " + f.key + ": with at least one entry"
+			} else if fv.Kind() == reflect.Slice {
+				cure = "write at least one entry, each with a dash"
 			}
 			d.bad(at, "", rule, cure)
 		}

@@ -13,15 +13,11 @@ var classes = []string{"urgent", "normal", "bulk"} // highest first
 
 func (d *decoder) checkAccount(at string, a *Account) {
 	d.octetString(at+".system_id", a.SystemID, 15)
-	if len(a.PasswordHashes) == 0 && !d.failed[at+".password_hash"] && !d.failed[at+".password_hashes"] {
+	if a.PasswordHash.IsZero() && len(a.PasswordHashes) == 0 && !d.failed[at+".password_hash"] && !d.failed[at+".password_hashes"] {
 		d.bad(at+".password_hash", "", "is missing", "write the output of masar passwd")
 	}
 	d.hash(at+".password_hash", a.PasswordHash)
-	rest := a.PasswordHashes
-	if !a.PasswordHash.IsZero() {
-		rest = rest[1:] // derive put it there
-	}
-	for i, h := range rest {
+	for i, h := range a.PasswordHashes {
 		d.hash(fmt.Sprintf("%s.password_hashes[%d]", at, i), h)
 	}
 	if len(a.BindTypes) == 0 {
@@ -84,10 +80,12 @@ func (d *decoder) hash(at string, s Secret) {
 
 // distinct records the second of two equal entries.
 func (d *decoder) distinct(at string, list []string) {
+	seen := make(map[string]bool, len(list))
 	for i, s := range list {
-		if slices.Contains(list[:i], s) {
+		if seen[s] && s != "" {
 			d.bad(fmt.Sprintf("%s[%d]", at, i), s, "stands in the list twice", "remove one")
 		}
+		seen[s] = true
 	}
 }
 

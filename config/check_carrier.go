@@ -21,11 +21,11 @@ func (d *decoder) checkCarrier(at string, c *Carrier, all *Config) {
 	d.name(at+".name", c.Name)
 	d.addresses(at, "addr", c.Addr, "addrs", c.Addrs)
 	d.addresses(at, "receiver_addr", c.ReceiverAddr, "receiver_addrs", c.ReceiverAddrs)
-	if len(c.Addrs) == 0 && !d.failed[at+".addr"] && !d.failed[at+".addrs"] {
+	if c.Addr == "" && len(c.Addrs) == 0 && !d.failed[at+".addr"] && !d.failed[at+".addrs"] {
 		d.bad(at+".addr", "", "is missing", "write addr: HOST:PORT")
 	}
 	for i, l := range all.Listen {
-		if slices.Contains(c.Addrs, l.Addr) && l.Addr != "" {
+		if (slices.Contains(c.Addrs, l.Addr) || c.Addr == l.Addr) && l.Addr != "" {
 			d.warn(at+".addr", l.Addr, fmt.Sprintf("is our own listener, listen[%d]: messages would come back to us", i), "write the carrier's address")
 		}
 	}
@@ -77,6 +77,15 @@ func (d *decoder) checkCarrier(at string, c *Carrier, all *Config) {
 	if c.Receipts.Ask == "never" && d.given(at+".receipts.wait") {
 		d.bad(at+".receipts.wait", "", "is how long a receipt is awaited, but ask is never", "remove one of the two")
 	}
+	if h := c.Hours; h != nil {
+		if h.From == h.To && d.given(at+".hours.from") && d.given(at+".hours.to") {
+			d.bad(at+".hours.to", h.To.String(), "is the same as from", "write two different times, or remove hours")
+		}
+		if len(h.Days) == 0 {
+			d.bad(at+".hours.days", "", "is empty: it would never open", "write at least one day, or remove the key")
+		}
+		d.distinct(at+".hours.days", h.Days)
+	}
 	d.statuses(at, c)
 	d.tlvs(at, c)
 }
@@ -113,7 +122,7 @@ func (d *decoder) binds(at string, c *Carrier) {
 		d.bad(at+".binds", "", "hold none that can send", "write {transceiver: 1}, or {transmitter: 1, receiver: 1}")
 	case b.Transceiver+b.Receiver == 0 && c.Receipts.Ask != "never":
 		d.warn(at+".binds", "", "hold none that can receive: no receipt will come", "add receiver: 1, or write receipts: never")
-	case len(c.ReceiverAddrs) > 0 && b.Receiver == 0:
+	case (c.ReceiverAddr != "" || len(c.ReceiverAddrs) > 0) && b.Receiver == 0:
 		d.bad(at+".binds", "", "hold no receiver for receiver_addr", "add receiver: 1, or remove receiver_addr")
 	}
 }

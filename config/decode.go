@@ -28,7 +28,7 @@ type decoder struct {
 }
 
 // maxNodes bounds what aliases can blow a small file up to.
-const maxNodes = 4_000_000
+const maxNodes = 1_000_000
 
 // field is one key of a block.
 type field struct {
@@ -238,7 +238,9 @@ func (d *decoder) unknown(path string, k *yaml.Node, t reflect.Type) {
 	if path == "" {
 		cure = "the keys here are " + strings.Join(keys, ", ")
 	}
-	if near := nearest(k.Value, keys); near != "" {
+	if t == reflect.TypeFor[Account]() && nearest(k.Value, []string{"password", "password_file"}) != "" {
+		cure = "a client's password stands as password_hash; masar passwd prints it"
+	} else if near := nearest(k.Value, keys); near != "" {
 		cure = "did you mean " + near + "?"
 	} else if homes := keyHomes()[k.Value]; len(homes) > 0 {
 		cure = "it belongs to " + strings.Join(homes, ", ")
@@ -357,6 +359,9 @@ func (d *decoder) list(path string, n *yaml.Node, v reflect.Value, tag reflect.S
 // newElement is one block or value, at its defaults.
 func newElement(t reflect.Type) reflect.Value {
 	e := reflect.New(t).Elem()
+	if !isBlock(t) {
+		return e
+	}
 	std := reflect.ValueOf(standard())
 	for i := range std.NumField() {
 		if std.Field(i).Type() == t {
@@ -384,6 +389,7 @@ var scalars = map[reflect.Type]func(*decoder, string) (any, *fault){
 	reflect.TypeFor[Percent]():          plain(parsePercent),
 	reflect.TypeFor[TimeZone]():         plain(parseTimeZone),
 	reflect.TypeFor[InterfaceVersion](): plain(parseInterfaceVersion),
+	reflect.TypeFor[Clock]():            plain(parseClock),
 	reflect.TypeFor[Secret]():           (*decoder).secret,
 	reflect.TypeFor[netip.Prefix]():     plain(parsePrefix),
 	reflect.TypeFor[Status](): func(d *decoder, s string) (any, *fault) {

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // standard is every default, in one literal: what a file does not say is as here, but
 // for what is taken from another key (the inherit tags of the structs). Each call
@@ -15,7 +18,7 @@ func standard() standards {
 			Log:         Log{Level: "info", Format: "text"},
 			Admin:       Admin{Listen: "127.0.0.1:8775"},
 			MaxPDU:      68 << 10,
-			TimeZone:    mustZone("Asia/Riyadh"),
+			TimeZone:    riyadh(),
 			Country:     "966",
 			AuthRefusal: "invpaswd",
 			Timers: Timers{
@@ -71,7 +74,7 @@ func standard() standards {
 				Min:          time.Second,
 				Max:          time.Minute,
 				Refused:      5 * time.Minute,
-				AlreadyBound: 30 * time.Second,
+				AlreadyBound: 20 * time.Second,
 			},
 			Source:          SourceRule{Rule: "auto"},
 			Destination:     DestinationRule{Rule: "auto"},
@@ -87,10 +90,12 @@ func standard() standards {
 				Detect: "any",
 				Prefer: "tlv",
 				Parts:  "each",
+				Wait:   24 * time.Hour,
 			},
 			Validity: "relative",
 		},
 		CarrierTLS: CarrierTLS{Enabled: true},
+		Hours:      Hours{Days: []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}},
 		Route: Route{
 			FailoverAfter: 5 * time.Second,
 			MaxWait:       30 * time.Second,
@@ -108,6 +113,7 @@ type standards struct {
 	Account    Account
 	Carrier    Carrier
 	CarrierTLS CarrierTLS
+	Hours      Hours
 	Route      Route
 	Member     Member
 }
@@ -120,10 +126,11 @@ func Default() *Config {
 	return &c
 }
 
-func mustZone(name string) TimeZone {
-	z, f := parseTimeZone(name)
+// riyadh is read once: standard is called for every block of a file.
+var riyadh = sync.OnceValue(func() TimeZone {
+	z, f := parseTimeZone("Asia/Riyadh")
 	if f != nil {
-		panic("config: " + name + " " + f.rule) // the zones are embedded
+		panic("config: Asia/Riyadh " + f.rule) // the zones are embedded
 	}
 	return z
-}
+})

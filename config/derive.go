@@ -29,9 +29,6 @@ func (d *decoder) derive(c *Config, mode fs.FileMode) {
 	}
 	for i := range c.Accounts {
 		a, at := &c.Accounts[i], fmt.Sprintf("accounts[%d]", i)
-		if !a.PasswordHash.IsZero() {
-			a.PasswordHashes = append([]Secret{a.PasswordHash}, a.PasswordHashes...)
-		}
 		if a.Numbers.TONNPI == "auto" && !d.given(at+".numbers.ton_npi") && (d.given(at+".numbers.ton") || d.given(at+".numbers.npi")) {
 			a.Numbers.TONNPI = "override"
 		}
@@ -57,12 +54,6 @@ func (d *decoder) derive(c *Config, mode fs.FileMode) {
 }
 
 func (d *decoder) deriveCarrier(at string, c *Carrier, mode fs.FileMode) {
-	if c.Addr != "" && len(c.Addrs) == 0 {
-		c.Addrs = []string{c.Addr}
-	}
-	if c.ReceiverAddr != "" && len(c.ReceiverAddrs) == 0 {
-		c.ReceiverAddrs = []string{c.ReceiverAddr}
-	}
 	if c.PasswordFile != "" {
 		switch s := d.secretFile(at+".password_file", c.PasswordFile); {
 		case d.given(at + ".password"):
@@ -106,6 +97,25 @@ func (d *decoder) deriveCarrier(at string, c *Carrier, mode fs.FileMode) {
 			d.bad(path+".hex", t.Hex, "is not octets in hex", "write two hex digits for each octet")
 		}
 		t.Octets = octets
+	}
+}
+
+// settle leaves one field for what two keys may say, once both have been checked.
+func settle(c *Config) {
+	for i := range c.Accounts {
+		if a := &c.Accounts[i]; !a.PasswordHash.IsZero() {
+			a.PasswordHashes = append([]Secret{a.PasswordHash}, a.PasswordHashes...)
+			a.PasswordHash = Secret{}
+		}
+	}
+	for i := range c.Carriers {
+		k := &c.Carriers[i]
+		if k.Addr != "" {
+			k.Addrs, k.Addr = []string{k.Addr}, ""
+		}
+		if k.ReceiverAddr != "" {
+			k.ReceiverAddrs, k.ReceiverAddr = []string{k.ReceiverAddr}, ""
+		}
 	}
 }
 

@@ -5,12 +5,15 @@
 //	carrier.go   whom we bind to and how it likes its PDUs
 //	route.go     which destination goes over which carriers
 //	defaults.go  every default, in one literal
+//	hours.go     when a carrier may be sent to
 //	values.go    durations, rates, sizes, percentages, zones, statuses as people write them
 //	secret.go    a value that cannot be printed
 //	load.go      Load and Parse: the file, its secrets and certificates
 //	decode.go    YAML nodes -> fields, with the place of every value kept
 //	inherit.go   what is not said in a block is taken from the one above it
-//	check.go     what one value cannot tell: references, contradictions, doubles
+//	derive.go    fields that stand for several keys; secrets and certificates from files
+//	check.go     what one value cannot tell: references, contradictions,
+//	             doubles (check_account.go, check_carrier.go, check_route.go)
 //	diff.go      what a reload changes
 //	mistake.go   how a mistake is told: file:line:column, key path, value, rule, cure
 //

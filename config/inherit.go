@@ -23,8 +23,11 @@ func (d *decoder) inheritIn(path string, block, root reflect.Value) {
 			d.fill(at, v, lookup(source, from))
 			continue
 		}
+		if v.Kind() == reflect.Pointer && !v.IsNil() {
+			v = v.Elem()
+		}
 		switch {
-		case isBlock(f.typ):
+		case isBlock(v.Type()):
 			d.inheritIn(at, v, root)
 		case f.typ.Kind() == reflect.Slice && isBlock(f.typ.Elem()):
 			for i := range v.Len() {

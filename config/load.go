@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
-	"strconv"
+	"sort"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -105,10 +105,11 @@ func (o ParseOptions) parse(name string, data []byte, mode fs.FileMode) (*Config
 		d.mistakes.sort()
 		return nil, d.warnings, d.mistakes
 	}
+	settle(&c)
 	return &c, d.warnings, nil
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+var yamlLine = regexp.MustCompile(`^yaml: (?:line \d+: )?(.*)$`)
 
 // document parses the YAML itself. nil: it does not parse, and the mistake is recorded.
 func (d *decoder) document(data []byte) (root *yaml.Node) {
@@ -137,17 +138,55 @@ func (d *decoder) document(data []byte) (root *yaml.Node) {
 		broken(1, 1, fault{"the file is empty", "begin with listen, carriers and routes; examples/masar.yaml shows them"})
 		return nil
 	case err != nil:
-		m := yamlLine.FindStringSubmatch(err.Error())
-		line, rule := 1, err.Error()
-		if m != nil {
-			rule = m[2]
-			line, _ = strconv.Atoi(m[1])
+		rule := err.Error()
+		if m := yamlLine.FindStringSubmatch(rule); m != nil {
+			rule = m[1]
 		}
-		line = max(1, line)
+		line := brokenLine(data, err.Error())
 		broken(line, firstColumn(data, line), yamlFault(rule))
+		return nil
+	case doc.Content[0].Kind != yaml.MappingNode:
+		n := doc.Content[0]
+		broken(n.Line, n.Column, fault{"the file is " + what(n) + ", not a block of keys", "begin with listen:, carriers: and routes:; examples/masar.yaml shows them"})
 		return nil
 	}
 	return doc.Content[0]
+}
+
+// brokenLine is the first line with which the file breaks as it does as a whole. The
+// library's own line is where the surrounding block begins, or one off, or left out.
+func brokenLine(data []byte, whole string) int {
+	breaks := func(part []byte) (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				err = errors.New(whole)
+			}
+		}()
+		dec, n := yaml.NewDecoder(bytes.NewReader(part)), yaml.Node{}
+		for err == nil {
+			err = dec.Decode(&n)
+		}
+		return err
+	}
+	same := func(err error) bool {
+		if err.Error() == whole {
+			return true
+		}
+		// An unclosed quote is told with the line of the end of the file.
+		const open = "unexpected end of stream"
+		return strings.Contains(whole, open) && strings.Contains(err.Error(), open)
+	}
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	ends, at := make([]int, len(lines)), 0
+	for i, l := range lines {
+		at += len(l)
+		ends[i] = at
+	}
+	i := sort.Search(len(lines)-1, func(i int) bool { return same(breaks(data[:ends[i]])) })
+	if len(lines[i]) == 0 && i > 0 { // the file ends with a line end: nothing stands after it
+		i--
+	}
+	return i + 1
 }
 
 // yamlFault rewords what the library says. A name it repeats is left out where it could

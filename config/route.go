@@ -30,7 +30,7 @@ type Route struct {
 	Uncertain string `yaml:"uncertain" one:"resend fail hold" eg:"hold"`
 	// Whether carriers are asked for a receipt even when the client is not interested.
 	Receipts string `yaml:"receipts" one:"as_asked always" eg:"always"`
-	// How long a receipt is awaited before the message ends UNKNOWN; before the carrier's own wait. 0: the carrier's.
+	// How long after the end of its validity a message still awaits its receipt. 0: the carrier's receipts.wait.
 	ReceiptWait time.Duration `yaml:"receipt_wait" max:"30d" eg:"24h"`
 }
 
