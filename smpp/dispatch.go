@@ -106,7 +106,7 @@ func (s *Session) response(h pdu.Header, octets []byte, now time.Duration) error
 		}
 	}
 	s.mu.Lock()
-	r, late, found := s.pend.take(h.Sequence, h.Command)
+	r, late, found := s.pend.take(h.Sequence, h.Command, now, s.clock.Response)
 	s.mu.Unlock()
 	switch found {
 	case noMatch:
@@ -125,10 +125,9 @@ func (s *Session) response(h pdu.Header, octets []byte, now time.Duration) error
 		}
 		if body != nil { // cancel_sm_resp and replace_sm_resp have none
 			if err := body.Decode(octets); err != nil {
-				s.violation(BadResponse)
-			} else {
-				a.Body = body
+				s.violation(BadResponse) // what came before the damage counts: a message_id is worth having
 			}
+			a.Body = body
 		}
 	}
 	s.handler.Response(s, r.token, a)
@@ -192,9 +191,8 @@ func (s *Session) peerBinds(h pdu.Header, octets []byte, now time.Duration) erro
 		s.put(h.Command.Resp(), st, h.Sequence, nil)
 		return nil
 	}
-	s.mu.Lock()
-	s.systemID = string(b.SystemID)
-	s.mu.Unlock()
+	name := string(b.SystemID)
+	s.systemID.Store(&name)
 	verdict := s.own.bind(s, h, &b)
 	if verdict.Status != pdu.ESME_ROK {
 		s.farewell = farewell{cmd: h.Command.Resp(), status: verdict.Status, seq: h.Sequence, after: verdict.Refused}
@@ -207,20 +205,25 @@ func (s *Session) peerBinds(h pdu.Header, octets []byte, now time.Duration) erro
 		version = min(b.InterfaceVersion, verdict.version)
 		resp.TLVs = resp.TLVs.AppendUint8(pdu.TagSCInterfaceVersion, verdict.version)
 	}
-	s.mu.Lock()
-	s.limits = verdict.Limits.withDefaults()
-	s.pend = newPending(s.limits.Send, s.first)
-	s.clock = clockwork{Timers: verdict.Timers}
-	s.tick = verdict.Timers.tick()
-	s.value = verdict.Value
-	s.appendLocked(h.Command.Resp(), pdu.ESME_ROK, h.Sequence, &resp)
-	s.mu.Unlock()
+	s.accept(&verdict)
+	s.put(h.Command.Resp(), pdu.ESME_ROK, h.Sequence, &resp)
 	s.handler = verdict.Handler
 	s.enter(boundState(h.Command), version, s.now())
 	if verdict.Bound != nil {
 		verdict.Bound(s)
 	}
 	return s.turn()
+}
+
+// accept puts the verdict's bounds in force.
+func (s *Session) accept(verdict *Accept) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits = verdict.Limits.withDefaults()
+	s.pend = newPending(s.limits.Send, s.first)
+	s.clock = clockwork{Timers: verdict.Timers}
+	s.tick = verdict.Timers.tick()
+	s.value = verdict.Value
 }
 
 // enter makes the session a bound one.
@@ -248,12 +251,12 @@ func (s *Session) bindAnswered(h pdu.Header, octets []byte, now time.Duration) e
 	version := uint8(0x33)
 	if err := resp.Decode(octets); err != nil {
 		s.violation(BadResponse)
-	} else if v, ok := resp.TLVs.Get(pdu.TagSCInterfaceVersion); ok && len(v) == 1 && v[0] >= 0x34 {
-		version = min(v[0], s.version)
 	}
-	s.mu.Lock()
-	s.systemID = string(resp.SystemID)
-	s.mu.Unlock()
+	if v, ok := resp.TLVs.Uint8(pdu.TagSCInterfaceVersion); ok && v >= 0x34 {
+		version = min(v, s.version)
+	}
+	name := string(resp.SystemID)
+	s.systemID.Store(&name)
 	s.handler = s.offered
 	s.enter(boundState(s.mode), version, now)
 	s.own.bound(s)

@@ -26,7 +26,7 @@ type Handler interface {
 // Answer is what became of a request that was sent.
 type Answer struct {
 	Header pdu.Header // Command may be generic_nack; zero with Err
-	Body   pdu.Body   // nil when missing or unreadable; valid only during Response
+	Body   pdu.Body   // nil when missing; of a damaged one, the fields before the damage; valid only during Response
 	Err    error      // ErrTimeout: nothing within Timers.Response; the slot is free again
 	Late   bool       // it came after its ErrTimeout, within ten times Timers.Response
 	Sent   time.Time  // when Send was called
@@ -49,7 +49,7 @@ const (
 	UnknownResponse    = "unknown_response"    // a response's command_id we do not know; ignored
 	UnexpectedResponse = "unexpected_response" // no request of ours has that sequence_number; ignored
 	WrongResponse      = "wrong_response"      // our request of that number was another one; ignored
-	BadResponse        = "bad_response"        // its body is unreadable; its status counts
+	BadResponse        = "bad_response"        // its body is damaged; its status and what is readable count
 	BadLength          = "bad_length"          // command_length; framing is lost, closed
 	BadField           = "bad_field"           // a field the codec refused; answered with its status
 	WrongState         = "wrong_state"         // not in this state; ESME_RINVBNDSTS or ESME_RALYBND

@@ -103,8 +103,8 @@ func (p *pending) add(seq uint32, cmd pdu.Command, token any, now time.Duration)
 	p.count++
 }
 
-// take removes and returns the request an answer belongs to.
-func (p *pending) take(seq uint32, answer pdu.Command) (r slot, late bool, verdict match) {
+// take removes and returns the request that an answer read at now belongs to.
+func (p *pending) take(seq uint32, answer pdu.Command, now, response time.Duration) (r slot, late bool, verdict match) {
 	if seq == 0 {
 		return slot{}, false, noMatch
 	}
@@ -117,6 +117,7 @@ func (p *pending) take(seq uint32, answer pdu.Command) (r slot, late bool, verdi
 		p.count--
 		return r, false, matched
 	}
+	p.forget(now, response)
 	if r, late = p.late[seq]; late {
 		if answer != pdu.CmdGenericNack && answer != r.cmd.Resp() {
 			return slot{}, false, wrongCommand

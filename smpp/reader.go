@@ -138,10 +138,41 @@ func (s *Session) badLength(b []byte, length uint32) error {
 }
 
 // turn looks at the clock: once at the start, whenever the read deadline passes, and
-// when another goroutine kicked the reader. It sets the next deadline.
+// when another goroutine kicked the reader.
 func (s *Session) turn() error {
 	now := s.now()
+	due, bye := s.consult(now)
+	for i := range s.expired {
+		sl := &s.expired[i]
+		s.handler.Response(s, sl.token, Answer{Err: ErrTimeout, Sent: s.base.Add(sl.sent), At: s.base.Add(now)})
+		*sl = slot{}
+	}
+	if bye {
+		return s.goodbye()
+	}
+	switch due {
+	case demandInit:
+		return s.overdue(LateBind, ErrLateBind)
+	case demandDead:
+		return s.overdue(Inactive, ErrInactive)
+	case demandUnbind:
+		s.stop(ErrUnbinding)
+		return ErrUnbinding
+	}
+	return nil
+}
+
+func (s *Session) overdue(kind string, err error) error {
+	s.violation(kind)
+	s.stop(err)
+	return err
+}
+
+// consult asks the brains what is due at now, gathers the expired requests, and sets the
+// next read deadline. bye: the peer's unbind can be answered.
+func (s *Session) consult(now time.Duration) (due demand, bye bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.expired = s.pend.expire(s.expired[:0], now, s.clock.Response)
 	due, next := s.clock.turn(now)
 	if due == demandProbe {
@@ -154,57 +185,28 @@ func (s *Session) turn() error {
 	}
 	if len(s.in) > minInput || cap(s.out) > minInput || cap(s.spare) > minInput {
 		if now >= s.busyAt+restAfter {
-			s.rest()
-		} else {
-			next = min(next, s.busyAt+restAfter)
+			s.rest(now)
 		}
+		next = min(next, s.busyAt+restAfter)
 	}
-	bye := s.byeSeen && s.open.count == 0
-	stopped := s.stopped
 	s.wakeAt = next
 	if next == forever {
 		s.conn.SetReadDeadline(time.Time{})
 	} else {
 		s.conn.SetReadDeadline(s.base.Add(next))
 	}
-	s.mu.Unlock()
-
-	for i := range s.expired {
-		sl := &s.expired[i]
-		s.handler.Response(s, sl.token, Answer{Err: ErrTimeout, Sent: s.base.Add(sl.sent), At: s.base.Add(now)})
-		*sl = slot{}
-	}
-	switch {
-	case stopped:
-		return ErrClosed
-	case bye:
-		return s.goodbye()
-	}
-	switch due {
-	case demandInit:
-		s.violation(LateBind)
-		s.stop(ErrLateBind)
-		return ErrLateBind
-	case demandDead:
-		s.violation(Inactive)
-		s.stop(ErrInactive)
-		return ErrInactive
-	case demandUnbind:
-		s.stop(ErrUnbinding)
-		return ErrUnbinding
-	}
-	return nil
+	return due, s.byeSeen && s.open.count == 0
 }
 
 // rest gives a busy time's buffers back. The mutex is held.
-func (s *Session) rest() {
+func (s *Session) rest(now time.Duration) {
 	if s.w == 0 {
 		s.in = make([]byte, minInput)
 	}
 	if len(s.out) == 0 && s.writing == 0 {
 		s.out, s.spare = nil, nil
 	}
-	s.busyAt = s.now() // look again in a minute if something could not be given back
+	s.busyAt = now // look again in a minute if something could not be given back
 }
 
 // stall waits, without reading, for the peer to take what we have written: only so is the

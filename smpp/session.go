@@ -46,9 +46,10 @@ type Session struct {
 	offered  Handler     // of an ESME, in force once bound
 	mode     pdu.Command // of an ESME's bind
 
-	state   atomic.Uint32
-	inBatch atomic.Bool // the reader is busy with a batch and will wake the writer itself
-	written atomic.Uint64
+	state    atomic.Uint32
+	systemID atomic.Pointer[string]
+	inBatch  atomic.Bool // the reader is busy with a batch and will wake the writer itself
+	written  atomic.Uint64
 
 	mu       sync.Mutex // never held over I/O
 	out      []byte     // encoded, not yet taken by the writer
@@ -70,7 +71,6 @@ type Session struct {
 	unbind   unbindStep
 	peerBye  uint32 // sequence_number of the peer's unbind
 	byeSeen  bool   // the peer sent unbind: unbind_resp follows the last open Reply
-	systemID string
 	version  uint8
 	value    any
 	since    time.Time
@@ -210,10 +210,10 @@ func (s *Session) conclude(err error) {
 	if !orderly {
 		return
 	}
-	s.mu.Lock()
 	if f := s.farewell; f.cmd != 0 {
-		s.appendLocked(f.cmd, f.status, f.seq, nil)
+		s.put(f.cmd, f.status, f.seq, nil)
 	}
+	s.mu.Lock()
 	s.flushing = true
 	s.wake.Signal()
 	s.mu.Unlock()
@@ -278,20 +278,9 @@ func (s *Session) Err() error {
 //
 // A Handler must not call it: its own session would wait for itself.
 func (s *Session) Unbind(ctx context.Context) error {
-	s.mu.Lock()
-	st := State(s.state.Load())
-	if st == Open {
-		s.mu.Unlock()
-		s.stop(ErrUnbinding)
-		st = Closed
-		s.mu.Lock()
+	if !s.beginUnbind() {
+		s.stop(ErrUnbinding) // nobody is bound yet
 	}
-	if st.Bound() {
-		s.state.Store(uint32(Unbinding))
-		s.unbind = unbindWanted
-		s.unbindIfAnswered()
-	}
-	s.mu.Unlock()
 	select {
 	case <-s.done:
 		return nil
@@ -299,6 +288,19 @@ func (s *Session) Unbind(ctx context.Context) error {
 		s.stop(ErrUnbinding)
 		return context.Cause(ctx)
 	}
+}
+
+// beginUnbind is false when there is nothing to unbind.
+func (s *Session) beginUnbind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.State()
+	if st.Bound() {
+		s.state.Store(uint32(Unbinding))
+		s.unbind = unbindWanted
+		s.unbindIfAnswered()
+	}
+	return st != Open
 }
 
 // readError names why reading ended.
@@ -356,11 +358,13 @@ func (s *Session) Version() uint8 {
 	return s.version
 }
 
-// SystemID is the peer's name: the account's for a server, the SMSC's for a client.
+// SystemID is the peer's name: the account's for a server, from the bind request on; the
+// SMSC's for a client. "" until then.
 func (s *Session) SystemID() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.systemID
+	if id := s.systemID.Load(); id != nil {
+		return *id
+	}
+	return ""
 }
 
 // Since is when the session was bound; until then, when its connection came.
