@@ -1,0 +1,32 @@
+// Package queuetest is the suite that every queue.Store passes.
+//
+// It knows the interface and nothing else: no key, no file, no engine. An engine's own
+// test hands Run a way to open it and says nothing more:
+//
+//	func TestStoreKeepsItsPromises(t *testing.T) {
+//		queuetest.Run(t, func(t *testing.T, e queuetest.Env) queue.Store { ... })
+//	}
+//
+//	queuetest.go   Env, Media, Run and the table of tests
+//	rig.go         one opened store with its clock, its feed and the way to restart it
+//	accept.go      new messages: durable, visible, numbered, once
+//	lane.go        order, backlog, Watch
+//	claim.go       who owns a message
+//	side.go        what waits for a moment or an operator
+//	part.go        answers of the carrier, attempts, the end
+//	correlate.go   receipts and what they refer to
+//	outbox.go      towards the client
+//	sweep.go       Overdue, Expired, Orphaned
+//	find.go        Find, ByShown, Matching
+//	mobile.go      mobile-originated parts, unmatched receipts
+//	name.go        numbers of names
+//	room.go        depths, room, a full inbox, Close
+//	cut.go         power cuts
+//	crowd.go       many goroutines at once and the law of conservation
+//	model.go       a model beside the store, thousands of random moves (moves.go)
+//	bench.go       BenchStraight, BenchWholeLife
+//
+// Nothing here sleeps: what takes time is awaited by Done or Watch, with a deadline that
+// only a broken store reaches. What the interface leaves open is not tested; where a
+// sentence of it had to be read one way, the test's comment says which.
+package queuetest

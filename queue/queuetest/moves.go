@@ -1,0 +1,511 @@
+package queuetest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"masar/queue"
+	"masar/smpp/pdu"
+)
+
+// The moves of the model. Each does something to the store, holds the answer against the
+// model, and moves the model.
+
+func (g *model) accept() { g.acceptSome(g.rng.IntN(4) + 1) }
+func (g *model) burst()  { g.acceptSome(25) }
+
+func (g *model) acceptSome(n int) {
+	l := g.someLane()
+	var steps []queue.Step
+	for range n {
+		if g.rng.IntN(3) == 0 {
+			l = g.someLane()
+		}
+		a := &queue.Accept{M: g.message(l.Account, l.Class), Lane: l, Short: g.rng.IntN(6) == 0}
+		if g.rng.IntN(6) == 0 {
+			a.M.Expires = g.clock.in(time.Duration(g.rng.IntN(90)) * time.Second)
+		}
+		if g.rng.IntN(5) == 0 {
+			a.Due = g.clock.in(time.Duration(g.rng.IntN(120)+1) * time.Second)
+			a.M.Due = a.Due
+		}
+		if g.rng.IntN(5) == 0 {
+			a.Once = fmt.Appendf(nil, "key\x00%d", g.rng.IntN(60))
+		}
+		steps = append(steps, a)
+	}
+	g.commit(steps...)
+	for _, s := range steps {
+		a := s.(*queue.Accept)
+		if old := g.once[string(a.Once)]; a.Once != nil && old != nil {
+			if !a.Again || a.M.ID != old.ID {
+				g.bad("a known key %q: Again %v, id %v, want %v", a.Once, a.Again, a.M.ID, old.ID)
+			}
+			continue
+		}
+		if a.Again || g.byID[a.M.ID] != nil || len(g.all) > 0 && a.M.ID <= g.all[len(g.all)-1].m.ID {
+			g.bad("a new message: Again %v, id %v after %v", a.Again, a.M.ID, len(g.all))
+		}
+		f := &record{m: snapshot(a.M), stage: queue.Aside, why: queue.WaitSchedule, until: a.Due, lane: a.Lane}
+		if a.Once != nil {
+			g.once[string(a.Once)] = f.m
+		}
+		g.byID[f.m.ID] = f
+		g.all = append(g.all, f)
+		if a.Due == 0 {
+			g.enter(f, a.Lane)
+		}
+		if a.Short {
+			if id, err := g.s.ByShown(g.ctx, f.m.Account, f.m.Shown); err != nil || id != f.m.ID {
+				g.bad("ByShown(%d, %s) = %v, %v, want %v", f.m.Account, f.m.Shown, id, err, f.m.ID)
+			}
+		}
+	}
+}
+
+// free are the unclaimed messages of a lane.
+func (g *model) free(l queue.Lane) []*record {
+	var out []*record
+	for _, f := range g.lanes[l] {
+		if !f.held {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (g *model) takeSome() { g.takeFrom(g.someLane(), g.rng.IntN(6)+1) }
+
+// takeFrom takes up to n messages: they must be the first unclaimed, in order.
+func (g *model) takeFrom(l queue.Lane, n int) {
+	g.Helper()
+	n = min(n, len(g.free(l)))
+	if n == 0 {
+		if c, _ := g.s.Take(l, 5, nil); len(c) > 0 {
+			g.bad("lane %v has %v, want nothing", l, ids(c))
+		}
+		return
+	}
+	for _, c := range g.take(l, n) {
+		free := g.free(l)
+		f := g.byID[c.M.ID]
+		if f == nil || f.stage != queue.Waiting || f.lane != l || f.held {
+			g.bad("lane %v gave %v: %+v", l, c.M.ID, f)
+		}
+		if f != free[0] && !f.stray {
+			g.bad("lane %v gave %v before %v", l, f.m.ID, free[0].m.ID)
+		}
+		f.stray = false
+		g.checkClaim(f, c)
+		g.hold(f, c)
+		f.taken = true
+	}
+}
+
+// checkClaim holds a claim's message against the model.
+func (g *model) checkClaim(f *record, c queue.Claim) {
+	g.Helper()
+	if c.Side != (f.stage == queue.Aside) && f.stage == queue.Aside {
+		g.bad("the claim of %v aside has Side %v", f.m.ID, c.Side)
+	}
+	if f.stage == queue.Aside && c.Why != f.why {
+		g.bad("the claim of %v has Why %v, want %v", f.m.ID, c.Why, f.why)
+	}
+	if d := differences(c.M, f.m, "Answers"); d != "" {
+		g.bad("the claim's message %v differs: %s", f.m.ID, d)
+	}
+	if !sameParts(c.M.Answers, f.parts, true) {
+		g.bad("the claim of %v has answers %+v, want %+v", f.m.ID, c.M.Answers, f.parts)
+	}
+}
+
+func (g *model) releaseOne() {
+	if f := g.someClaim(); f != nil {
+		g.s.Release(f.claim)
+		f.stray = f.stage == queue.Waiting && !f.taken
+		g.drop(f)
+	}
+}
+
+// progress changes what the owner of a claim may change, sometimes to a new attempt.
+func (g *model) progress(f *record) {
+	m := f.claim.M
+	if m.Tries < 200 {
+		m.Tries++
+	}
+	m.LastErr, m.Barred = pdu.ESME_RTHROTTLED, uint16(g.rng.IntN(4))
+	if len(f.parts) > 0 && g.rng.IntN(2) == 0 && m.Attempt < 200 {
+		m.Attempt, m.Answers = m.Attempt+1, nil
+		f.older, f.parts, f.of = append(f.older, f.parts...), nil, 0
+	}
+}
+
+// keep notes the message as a durable step has stored it.
+func (f *record) keep() { f.m = snapshot(f.claim.M) }
+
+func (g *model) enterOne() {
+	f := g.someClaim()
+	if f == nil {
+		return
+	}
+	l := g.laneOf(f)
+	g.progress(f)
+	f.keep()
+	g.durable(&queue.Enter{Claim: f.claim, Lane: l})
+	g.drop(f)
+	g.enter(f, l)
+}
+
+func (g *model) waitOne() {
+	f := g.someClaim()
+	if f == nil {
+		return
+	}
+	w := &queue.Wait{Claim: f.claim, Until: g.clock.in(time.Duration(g.rng.IntN(100)) * time.Second), Why: queue.Why(g.rng.IntN(3)), Lane: g.laneOf(f)}
+	if g.rng.IntN(6) == 0 {
+		w.Until, w.Why = 0, queue.WaitHeld
+	}
+	g.progress(f)
+	f.keep()
+	g.durable(w)
+	g.drop(f)
+	g.leave(f)
+	f.stage, f.until, f.why, f.lane = queue.Aside, w.Until, w.Why, w.Lane
+}
+
+func (g *model) name() string { g.serial++; return fmt.Sprintf("%x", g.serial*7919) }
+
+// mayDeliver is a final receipt, or nil.
+func (g *model) mayDeliver(m *queue.Message) *queue.Delivery {
+	if g.rng.IntN(3) == 0 {
+		return nil
+	}
+	return g.receipt(m, queue.FinalReceipt)
+}
+
+func (g *model) partOne() {
+	f := g.someClaim()
+	if f == nil || f.stage != queue.Waiting {
+		return
+	}
+	if f.of == 0 {
+		f.of = uint8(g.rng.IntN(3) + 1)
+		f.claim.M.Attempt = max(f.claim.M.Attempt, 1)
+	}
+	p := g.answer(f.claim, uint8(len(f.parts)+1), f.of, uint32(g.rng.IntN(2)+7), g.name())
+	if len(f.parts) > 0 {
+		p.Await, p.Info.Carrier = true, f.parts[0].Carrier
+		f.claim.M.Answers[len(f.claim.M.Answers)-1] = p.Info
+	} else if f.of == 1 && g.rng.IntN(4) == 0 {
+		p.Await, p.State, p.Deliver = false, pdu.StateAccepted, g.mayDeliver(f.m)
+	}
+	f.parts = append(f.parts, p.Info)
+	f.keep()
+	g.durable(p)
+	switch {
+	case !p.Last:
+	case !p.Await:
+		g.drop(f)
+		g.end(f, pdu.StateAccepted, "", g.find(f.m.ID).Ended, p.Deliver)
+	default:
+		g.drop(f)
+		g.leave(f)
+		f.stage, f.sent = queue.Sent, g.clock.at()
+	}
+}
+
+func (g *model) finalOne() {
+	f := g.someClaim()
+	if f == nil {
+		return
+	}
+	s := g.final(f.claim, pdu.StateRejected)
+	s.Err, s.Deliver = fmt.Sprint("err ", g.moves), g.mayDeliver(f.m)
+	f.keep()
+	g.durable(s)
+	g.drop(f)
+	g.end(f, s.State, s.Err, s.At, s.Deliver)
+}
+
+func (g *model) sendingOne() {
+	if f := g.someClaim(); f != nil && f.stage == queue.Waiting {
+		g.durable(&queue.Sending{Claim: f.claim, Attempt: f.claim.M.Attempt + 1, Carrier: 7})
+	}
+}
+
+func (g *model) claimByID() {
+	if len(g.all) == 0 {
+		return
+	}
+	f := g.all[g.rng.IntN(len(g.all))]
+	account, want := f.m.Account, error(nil)
+	switch {
+	case g.rng.IntN(10) == 0:
+		account, want = account+1, queue.ErrUnknown
+	case f.stage == queue.Sent:
+		want = queue.ErrSent
+	case f.stage == queue.Ended:
+		want = queue.ErrFinal
+	case f.held:
+		want = queue.ErrClaimed
+	}
+	c, err := g.s.ClaimID(g.ctx, account, f.m.ID)
+	if err != want {
+		g.bad("ClaimID(%d, %v) of a message at stage %d: %v, want %v", account, f.m.ID, f.stage, err, want)
+	}
+	if err == nil {
+		g.checkClaim(f, c)
+		f.stray = false
+		g.hold(f, c)
+	}
+}
+
+func (g *model) dueSome() {
+	g.Helper()
+	open := map[*record]bool{}
+	for _, f := range g.all {
+		if f.stage == queue.Aside && !f.held && f.until != 0 && f.until <= g.clock.at() {
+			open[f] = true
+		}
+	}
+	limit := g.rng.IntN(12) + 1
+	got := g.due(queue.Scheduled, g.clock.Now(), limit)
+	if len(got) != min(limit, len(open)) {
+		g.bad("Due gave %d, want %d of %d", len(got), min(limit, len(open)), len(open))
+	}
+	for _, c := range got {
+		f := g.byID[c.M.ID]
+		if !open[f] {
+			g.bad("Due gave %v: %+v", c.M.ID, f)
+		}
+		delete(open, f)
+		g.checkClaim(f, c)
+		if c.Lane != f.lane && f.why != queue.WaitSchedule {
+			g.bad("Due gave %v for lane %v, want %v", c.M.ID, c.Lane, f.lane)
+		}
+		g.hold(f, c)
+	}
+}
+
+func (g *model) overdueAll() {
+	before := g.clock.in(-20 * time.Second)
+	var want []queue.ID
+	for _, f := range g.all {
+		if f.stage == queue.Sent && f.sent < before {
+			want = append(want, f.m.ID)
+		}
+	}
+	got := g.sweep(queue.Overdue, before.Time(), 7)
+	g.wantSweep(fmt.Sprintf("seed %d, move %d: overdue", g.seed, g.moves), got, want)
+	for _, c := range got {
+		if g.rng.IntN(2) == 0 {
+			g.s.Release(c)
+			continue
+		}
+		f := g.byID[c.M.ID]
+		s := g.final(c, pdu.StateUnknown)
+		s.Deliver = g.mayDeliver(f.m)
+		g.durable(s)
+		g.end(f, s.State, s.Err, s.At, s.Deliver)
+	}
+}
+
+// expiredAll: whether Expired finds what is aside is another test's question.
+func (g *model) expiredAll() {
+	now := g.clock.at()
+	var want []queue.ID
+	for _, f := range g.all {
+		if f.stage == queue.Waiting && !f.held && f.m.Expires < now {
+			want = append(want, f.m.ID)
+		}
+	}
+	got := g.sweep(queue.Expired, g.clock.Now(), 9)
+	var fromLanes []queue.Claim
+	for _, c := range got {
+		f := g.byID[c.M.ID]
+		if f.held || f.m.Expires > now || f.stage > queue.Aside {
+			g.bad("Expired gave %v: %+v", c.M.ID, f)
+		}
+		g.checkClaim(f, c)
+		g.hold(f, c)
+		if f.stage == queue.Waiting && f.m.Expires < now {
+			fromLanes = append(fromLanes, c)
+		}
+	}
+	g.wantSweep(fmt.Sprintf("seed %d, move %d: expired", g.seed, g.moves), fromLanes, want)
+}
+
+// receiptOne looks up a part that was sent and lets its receipt decide, or not.
+func (g *model) receiptOne() {
+	var open []*record
+	for _, f := range g.all {
+		if len(f.parts)+len(f.older) > 0 {
+			open = append(open, f)
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	f := open[g.rng.IntN(len(open))]
+	from, older := f.parts, false
+	if len(from) == 0 || len(f.older) > 0 && g.rng.IntN(3) == 0 {
+		from, older = f.older, true
+	}
+	i := g.rng.IntN(len(from))
+	p := from[i]
+	ids := []string{"beef" + p.CarrierID, p.CarrierID}
+	if g.rng.IntN(2) == 0 {
+		ids[1] = strings.ToUpper(ids[1])
+	}
+	ref := g.found(p.Carrier, ids...)
+	if f.stage == queue.Ended {
+		if ref != nil && !ref.Finalised {
+			g.bad("the id %s of %v, which has ended, finds %+v", p.CarrierID, f.m.ID, ref.Info)
+		}
+		if ref != nil {
+			g.send(&queue.Final{Ref: ref, State: pdu.StateDelivered, At: g.clock.at(), Deliver: g.receipt(f.m, queue.FinalReceipt)}).wait()
+		}
+		return
+	}
+	if ref == nil || ref.Finalised || ref.M.ID != f.m.ID {
+		g.bad("the id %s of %v at stage %d finds %+v", p.CarrierID, f.m.ID, f.stage, ref)
+	}
+	if got := ref.Info; got.Part != p.Part || got.Of != p.Of || got.Attempt != p.Attempt || got.CarrierID != p.CarrierID {
+		g.bad("the id %s of %v finds part %+v, want %+v", p.CarrierID, f.m.ID, got, p)
+	}
+	if d := differences(ref.M, f.m, "Body", "Answers"); d != "" {
+		g.bad("the ref of %v differs: %s", f.m.ID, d)
+	}
+	if !older && p.Of > 1 && !sameParts(ref.Parts, f.parts, false) {
+		g.bad("the ref of %v has parts %+v, want %+v", f.m.ID, ref.Parts, f.parts)
+	}
+	if older || f.stage != queue.Sent || p.Of > 1 && g.rng.IntN(2) == 0 {
+		if p.Of == 1 { // nothing to record: the receipt of a whole message is its end
+			return
+		}
+		o := g.outcome(ref, pdu.StateDelivered, fmt.Sprint(g.moves))
+		o.Info.Sent = p.Sent
+		g.durable(o)
+		from[i] = o.Info
+		return
+	}
+	s := &queue.Final{Ref: ref, State: pdu.StateUndeliverable, Err: fmt.Sprint(g.moves), Carrier: p.Carrier, At: g.clock.at(), Deliver: g.mayDeliver(f.m)}
+	g.durable(s)
+	g.end(f, s.State, s.Err, s.At, s.Deliver)
+}
+
+func (g *model) receiptOfNone() {
+	if ref := g.found(uint32(g.rng.IntN(4)+6), "dead"+g.name(), fmt.Sprint("none ", g.moves)); ref != nil {
+		g.bad("an id that was never given finds %+v", ref.Info)
+	}
+	g.commit(&queue.Unmatched{Carrier: 7, CarrierID: "dead", Raw: []byte("raw"), Why: "unknown id", At: g.clock.at()})
+}
+
+func (g *model) outboxSome() { g.takeRows(g.accounts[g.rng.IntN(len(g.accounts))], g.rng.IntN(5)+1) }
+
+// takeRows takes up to n deliveries: the first that nobody holds, in sequence.
+func (g *model) takeRows(account uint32, n int) {
+	g.Helper()
+	var want []*row
+	for _, o := range g.outbox[account] {
+		if !o.held && len(want) < n {
+			want = append(want, o)
+		}
+	}
+	for i, d := range g.takeOutbox(account, len(want)) {
+		if diff := differences(d, want[i].d, "Seq"); diff != "" {
+			g.bad("outbox of %d: delivery %d differs: %s", account, i, diff)
+		}
+		want[i].d, want[i].held = d, true
+		g.out = append(g.out, want[i])
+	}
+}
+
+func (g *model) someRow() *row {
+	if len(g.out) == 0 {
+		return nil
+	}
+	return g.out[g.rng.IntN(len(g.out))]
+}
+
+func (g *model) deliveredOne() {
+	o := g.someRow()
+	if o == nil {
+		return
+	}
+	g.durable(g.delivered(o.d, queue.Verdict(g.rng.IntN(3))))
+	g.out = slices.DeleteFunc(g.out, func(p *row) bool { return p == o })
+	g.outbox[o.d.Account] = slices.DeleteFunc(g.outbox[o.d.Account], func(p *row) bool { return p == o })
+}
+
+func (g *model) releaseDelivery() {
+	if o := g.someRow(); o != nil {
+		g.s.ReleaseOutbox(o.d)
+		o.held = false
+		g.out = slices.DeleteFunc(g.out, func(p *row) bool { return p == o })
+	}
+}
+
+func (g *model) deliverOne() {
+	if len(g.all) == 0 {
+		return
+	}
+	d := g.receipt(g.all[g.rng.IntN(len(g.all))].m, queue.IntermediateReceipt)
+	g.durable(&queue.Deliver{Delivery: d})
+	g.put(d)
+}
+
+func (g *model) mobileOne() {
+	ref := queue.MORef{Carrier: 7, Addresses: fmt.Sprint("9665", g.rng.IntN(3), "\x005550"), Ref: uint16(g.rng.IntN(2)), Total: 5}
+	if len(g.mobile[ref]) > 2 {
+		d := g.receipt(&queue.Message{Account: g.accounts[0]}, queue.Mobile)
+		g.commit(&queue.Deliver{Delivery: d, MO: &ref})
+		g.put(d)
+		delete(g.mobile, ref)
+	} else if n := uint8(g.rng.IntN(5) + 1); !slices.Contains(g.mobile[ref], n) {
+		g.twice(g.mobilePart(ref, n))
+		g.mobile[ref] = append(g.mobile[ref], n)
+		slices.Sort(g.mobile[ref])
+	}
+	sets := g.mobileSets(g.clock.Now().Add(240*time.Hour), 100)
+	if len(sets) != len(g.mobile) {
+		g.bad("%d mobile sets, want %d", len(sets), len(g.mobile))
+	}
+	for _, set := range sets {
+		have := []uint8{}
+		for _, p := range set.Parts {
+			have = append(have, p.Part)
+		}
+		r := queue.MORef{Carrier: set.Ref.Carrier, Ref: set.Ref.Ref, Total: set.Ref.Total}
+		known := false
+		for ref, parts := range g.mobile {
+			r.Addresses = ref.Addresses
+			known = known || ref == r && slices.Equal(parts, have) && strings.HasPrefix(string(set.Parts[0].Raw), ref.Addresses)
+		}
+		if !known {
+			g.bad("mobile set %+v with parts %v, want one of %v", set.Ref, have, g.mobile)
+		}
+	}
+}
+
+func (g *model) nameOne() {
+	name := fmt.Sprint("carrier ", g.rng.IntN(20))
+	n := g.number(queue.CarrierName, name)
+	if old, ok := g.names[name]; ok && old != n {
+		g.bad("%s has number %d, had %d", name, n, old)
+	}
+	g.names[name] = n
+	if got := g.s.Name(queue.CarrierName, n); got != name {
+		g.bad("number %d is %q, want %q", n, got, name)
+	}
+}
+
+func (g *model) moveClock() {
+	if g.rng.IntN(8) == 0 {
+		g.clock.add(-time.Duration(g.rng.IntN(5000)) * time.Millisecond)
+		return
+	}
+	g.clock.add(time.Duration(g.rng.IntN(15000)) * time.Millisecond)
+}
