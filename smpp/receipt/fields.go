@@ -20,44 +20,53 @@ const (
 	fieldCount
 )
 
-// fieldNames in the order they are tried; the first that matches is it. All lower case:
-// carriers write them in any case.
+// fieldNames by their last letter, all lower case: carriers write them in any case.
 var fieldNames = [...]struct {
-	name string // with its colon
+	last byte
+	name string
 	f    field
 }{
-	{"id:", fieldID}, {"sub:", fieldSub}, {"submit date:", fieldSubmit}, {"stat:", fieldStat},
-	{"dlvrd:", fieldDlvrd}, {"done date:", fieldDone}, {"err:", fieldErr}, {"text:", fieldText},
-	{"submit_date:", fieldSubmit}, {"submitdate:", fieldSubmit},
-	{"done_date:", fieldDone}, {"donedate:", fieldDone},
+	{'d', "id", fieldID}, {'d', "dlvrd", fieldDlvrd}, {'b', "sub", fieldSub},
+	{'e', "submit date", fieldSubmit}, {'e', "done date", fieldDone},
+	{'t', "stat", fieldStat}, {'r', "err", fieldErr}, {'t', "text", fieldText},
+	{'e', "submit_date", fieldSubmit}, {'e', "submitdate", fieldSubmit},
+	{'e', "done_date", fieldDone}, {'e', "donedate", fieldDone},
 }
 
-// matchField says which field's name b begins with, and how long it is with its colon;
-// 0 for none.
-func matchField(b []byte) (field, int) {
-	if len(b) < len("id:") {
-		return 0, 0
+// nameBefore says which field's name b[from:colon] ends with, as a whole word, and where
+// it starts.
+func nameBefore(b []byte, from, colon int) (f field, start int, ok bool) {
+	if colon == from {
+		return 0, 0, false
 	}
-	// Nearly every word is no field: one look at its first letter tells.
-	switch b[0] | 0x20 {
-	case 'i', 's', 'd', 'e', 't':
-	default:
-		return 0, 0
-	}
+	last := b[colon-1] | 0x20
 	for i := range fieldNames {
-		if name := fieldNames[i].name; hasName(b, name) {
-			return fieldNames[i].f, len(name)
+		x := &fieldNames[i]
+		if x.last != last {
+			continue
+		}
+		start = colon - len(x.name)
+		if start >= from && hasName(b[start:colon], x.name) && (start == 0 || !inWord[b[start-1]]) {
+			return x.f, start, true
 		}
 	}
-	return 0, 0
+	return 0, 0, false
+}
+
+// leadsWithName says whether b begins, white space aside, with a field's name.
+func leadsWithName(b []byte) bool {
+	b = bytes.TrimLeft(b, white)
+	colon := bytes.IndexByte(b, ':')
+	if colon < 0 {
+		return false
+	}
+	_, start, ok := nameBefore(b, 0, colon)
+	return ok && start == 0
 }
 
 // hasName compares without regard to ASCII case.
 func hasName(b []byte, name string) bool {
-	if len(b) < len(name) {
-		return false
-	}
-	for i := 0; i < len(name); i++ {
+	for i := 0; i < len(name) && i < len(b); i++ {
 		c := b[i]
 		if 'A' <= c && c <= 'Z' {
 			c |= 0x20
@@ -66,7 +75,7 @@ func hasName(b []byte, name string) bool {
 			return false
 		}
 	}
-	return true
+	return len(b) == len(name)
 }
 
 // span is a field's value: b[from:to]. Zero for an absent one: no value can stand at 0.
@@ -85,30 +94,28 @@ type fields struct {
 // begins, trimmed; id, sub, dlvrd, stat and err are its first word only, since a vendor's
 // own fields may follow. Of a field that is there twice the first counts. What follows
 // text: belongs to it, whatever it looks like.
+//
+// It goes from colon to colon: there are few, and an ordinary message has none.
 func scan(b []byte) (f fields) {
-	open := fieldCount // the field whose value is being passed
-	from := 0
-	start := len(b) - len(bytes.TrimLeft(b, white))
-	for i := start; i < len(b); {
-		name, n := matchField(b[i:])
-		if n > 0 {
-			f.close(b, open, from, i)
-			if i == start {
-				f.leads = true
-			}
-			open, from = name, i+n
-			i = from
-			if name == fieldText {
-				break
-			}
-			continue // the next name may stand right behind the colon: an empty value
+	open, from := fieldCount, 0 // the field whose value begins at from
+	for at := 0; at < len(b); {
+		next := bytes.IndexByte(b[at:], ':')
+		if next < 0 {
+			break
 		}
-		// To the next start of a word.
-		for i < len(b) && inWord[b[i]] {
-			i++
+		colon := at + next
+		at = colon + 1
+		name, start, ok := nameBefore(b, from, colon)
+		if !ok {
+			continue
 		}
-		for i < len(b) && !inWord[b[i]] {
-			i++
+		if open == fieldCount {
+			f.leads = len(bytes.TrimLeft(b[:start], white)) == 0
+		}
+		f.close(b, open, from, start)
+		open, from = name, at
+		if name == fieldText {
+			break
 		}
 	}
 	f.close(b, open, from, len(b))

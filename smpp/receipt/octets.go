@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"encoding/binary"
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -18,8 +19,7 @@ func isUCS2(b []byte, dataCoding uint8) bool {
 	if dataCoding != 0x08 && dataCoding&0xFC != 0x18 {
 		return false
 	}
-	_, n := matchField(b)
-	return n == 0
+	return !leadsWithName(b)
 }
 
 // appendUCS2 appends UCS-2 octets as UTF-8. A receipt is read as far as it can be: an
@@ -28,7 +28,12 @@ func appendUCS2(dst, b []byte) []byte {
 	if len(b) >= 2 && b[0] == 0xFE && b[1] == 0xFF {
 		b = b[2:]
 	}
+	dst = slices.Grow(dst, len(b)/2*3) // a unit is at most three octets of UTF-8, a pair four
 	for ; len(b) >= 2; b = b[2:] {
+		if b[0] == 0 && b[1] < utf8.RuneSelf {
+			dst = append(dst, b[1])
+			continue
+		}
 		r := rune(binary.BigEndian.Uint16(b))
 		if utf16.IsSurrogate(r) {
 			pair := rune(utf8.RuneError)
@@ -65,6 +70,15 @@ var gsmEscaped = [0x41]byte{
 
 // isPlain says that b can be a string as it is: ASCII without the octets above.
 func isPlain(b []byte) bool {
+	// Eight at a time while none is above 7F or below space.
+	const high, spaces = 0x8080808080808080, 0x2020202020202020
+	for len(b) >= 8 {
+		x := binary.LittleEndian.Uint64(b)
+		if (x|(x-spaces)&^x)&high != 0 {
+			break
+		}
+		b = b[8:]
+	}
 	for _, c := range b {
 		if c >= utf8.RuneSelf || c == 0x1B || c < 0x20 && gsmOnly[c] != 0 {
 			return false
