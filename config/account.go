@@ -9,7 +9,7 @@ import (
 type Account struct {
 	// system_id of its binds, at most 15 characters.
 	SystemID string `yaml:"system_id" need:"yes" eg:"civil-affairs"`
-	// bcrypt hash of its password, printed by masar passwd. Once loaded it stands first in PasswordHashes, and this field is empty.
+	// bcrypt hash of its password, printed by masar passwd; this or password_hashes is needed. Once loaded it stands first in PasswordHashes, and this field is empty.
 	PasswordHash Secret `yaml:"password_hash" eg:"\"$2a$10$...\""`
 	// Several hashes, any of which fits, while a password is being changed; together with password_hash all are in force.
 	PasswordHashes []Secret `yaml:"password_hashes" eg:"[\"$2a$10$...\", \"$2a$10$...\"]"`

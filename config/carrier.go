@@ -6,7 +6,7 @@ import "time"
 type Carrier struct {
 	// Name in routes, metrics and logs: letters, digits, dot, dash, underscore.
 	Name string `yaml:"name" need:"yes" eg:"stc"`
-	// Host and port; the name is resolved again at every connect. Once loaded it stands in Addrs, and this field is empty.
+	// Host and port; this or addrs is needed. The name is resolved again at every connect. Once loaded it stands in Addrs, and this field is empty.
 	Addr string `yaml:"addr" eg:"smsc.example.com:2775"`
 	// Several hosts, in order of preference; instead of addr.
 	Addrs []string `yaml:"addrs" eg:"[smsc1.example.com:2775, smsc2.example.com:2775]"`
@@ -22,7 +22,7 @@ type Carrier struct {
 	TLS *CarrierTLS `yaml:"tls"`
 	// system_id of the bind, at most 15 characters.
 	SystemID string `yaml:"system_id" need:"yes" eg:"masar"`
-	// Password of the bind. ${NAME} is taken from the environment; $${ stands for ${ itself.
+	// Password of the bind; this or password_file is needed. ${NAME} is taken from the environment; $${ stands for ${ itself.
 	Password Secret `yaml:"password" eg:"${STC_PASSWORD}"`
 	// File whose first line is the password; instead of password.
 	PasswordFile string `yaml:"password_file" path:"yes" eg:"secrets/stc"`

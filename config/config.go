@@ -100,7 +100,7 @@ type ListenTLS struct {
 
 // Admin is the HTTP side.
 type Admin struct {
-	// Address and port of HTTP, or off. Commands on this machine use <data>/admin.sock either way.
+	// Address and port of HTTP, or off. Commands on this machine use admin.sock in the data folder either way.
 	Listen string `yaml:"listen" eg:"127.0.0.1:8775"`
 	// File whose first line is the token that the API asks for; needed where listen is not a loopback address.
 	TokenFile string `yaml:"token_file" path:"yes" eg:"secrets/admin-token"`
@@ -108,18 +108,18 @@ type Admin struct {
 	Token Secret `yaml:"-"`
 }
 
-// Timers are a session's timers (SMPP v3.4 section 7.2). 0 turns one off.
+// Timers are a session's timers (SMPP v3.4 section 7.2).
 type Timers struct {
 	// Within how long after the connection a bind must come, TLS handshake included.
 	SessionInit time.Duration `yaml:"session_init" min:"100ms" max:"10m" eg:"5s"`
 	BindTimers  `yaml:",inline"`
 }
 
-// BindTimers are the timers of a bound session. 0 turns one off.
+// BindTimers are the timers of a bound session.
 type BindTimers struct {
-	// Silence after which we send enquire_link.
+	// Silence after which we send enquire_link. 0: never.
 	EnquireLink time.Duration `yaml:"enquire_link" max:"24h" eg:"30s"`
-	// Silence after which the session is closed; longer than enquire_link.
+	// Silence after which the session is closed; longer than enquire_link. 0: never.
 	Inactivity time.Duration `yaml:"inactivity" max:"24h" eg:"5m"`
 	// How long the peer may take to answer a request of ours.
 	Response time.Duration `yaml:"response" min:"100ms" max:"10m" eg:"10s"`

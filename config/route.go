@@ -76,7 +76,7 @@ type Ported struct {
 	// Files of +number,route and -number rows laid over it, in order.
 	Deltas []string `yaml:"deltas" path:"yes" eg:"[ported-2026-01-02.csv]"`
 	// How often the files are looked at for a change. 0: only on reload.
-	Reload time.Duration `yaml:"reload" min:"10s" max:"30d" eg:"10m"`
+	Reload time.Duration `yaml:"reload" max:"30d" eg:"10m"`
 	// A new table that is smaller by more than this is refused.
 	MaxShrink Percent `yaml:"max_shrink" eg:"10%"`
 }
