@@ -82,6 +82,9 @@ func FuzzTLVs(f *testing.F) {
 	}
 	f.Add([]byte("\x02\x04\x00\x01a\x04"))
 	f.Fuzz(func(t *testing.T, src []byte) {
+		if len(src) > 64<<10 {
+			return // Get in the loop below makes it quadratic, and no frame is as large
+		}
 		tlvs, err := ParseTLVs(src)
 		if !bytes.HasPrefix(src, tlvs) {
 			t.Fatalf("%x is not what %x begins with", tlvs, src)

@@ -41,7 +41,8 @@ func (p *SubmitSM) Append(dst []byte) []byte {
 }
 
 // Decode implements Body. sm_length 255 is read, because deliver_sm from some
-// carriers has it; Check refuses it.
+// carriers has it; Check refuses it. All fields are filled beside an error of
+// ESME_RINVTLVLEN, TLVs too: who must not lose a receipt may go on with them.
 func (p *SubmitSM) Decode(src []byte) error {
 	c := cursor{rest: src}
 	p.ServiceType = c.cstring(&fServiceType)
