@@ -72,6 +72,7 @@ type bind struct {
 	free        []uint16
 	scheduled   int64 // submits that the rate has allowed for so far
 	pausedUntil int64
+	notBefore   int64 // the rate has nothing due until then
 	template    int
 
 	resp, receiptLag histogram
@@ -276,6 +277,9 @@ func (b *bind) fill(now int64) (again int64) {
 	if r.perBind > 0 {
 		// The k-th submit of bind i is due at (k + i/binds) / perBind: the binds take
 		// turns instead of all sending at once.
+		if now < b.notBefore {
+			return min(again, b.notBefore)
+		}
 		ideal := float64(now-r.start)/1e9*r.perBind - float64(b.index)/float64(r.opt.Binds)
 		due := int64(ideal) + 1 - b.scheduled
 		if ideal < 0 {
@@ -289,7 +293,9 @@ func (b *bind) fill(now int64) (again int64) {
 		defer func() {
 			if len(b.free) > 0 {
 				at := (float64(b.scheduled) + float64(b.index)/float64(r.opt.Binds)) / r.perBind
-				again = min(again, r.start+int64(at*1e9)+int64(50*time.Microsecond))
+				// Above 1000/s several are due at a time: a wake-up costs more than a message.
+				b.notBefore = max(r.start+int64(at*1e9), now+int64(time.Millisecond))
+				again = min(again, b.notBefore)
 			}
 		}()
 	}
