@@ -20,17 +20,22 @@ const (
 	fieldCount
 )
 
-// fieldNames by their last letter, all lower case: carriers write them in any case.
-var fieldNames = [...]struct {
-	last byte
-	name string
+type fieldName struct {
+	name string // lower case: carriers write it in any
 	f    field
-}{
-	{'d', "id", fieldID}, {'d', "dlvrd", fieldDlvrd}, {'b', "sub", fieldSub},
-	{'e', "submit date", fieldSubmit}, {'e', "done date", fieldDone},
-	{'t', "stat", fieldStat}, {'r', "err", fieldErr}, {'t', "text", fieldText},
-	{'e', "submit_date", fieldSubmit}, {'e', "submitdate", fieldSubmit},
-	{'e', "done_date", fieldDone}, {'e', "donedate", fieldDone},
+}
+
+// fieldNames by the low five bits of their last letter, which is the same in both cases.
+var fieldNames = [32][]fieldName{
+	'd' & 31: {{"id", fieldID}, {"dlvrd", fieldDlvrd}},
+	'b' & 31: {{"sub", fieldSub}},
+	'e' & 31: {
+		{"submit date", fieldSubmit}, {"done date", fieldDone},
+		{"submit_date", fieldSubmit}, {"done_date", fieldDone},
+		{"submitdate", fieldSubmit}, {"donedate", fieldDone},
+	},
+	't' & 31: {{"stat", fieldStat}, {"text", fieldText}},
+	'r' & 31: {{"err", fieldErr}},
 }
 
 // nameBefore says which field's name b[from:colon] ends with, as a whole word, and where
@@ -39,15 +44,12 @@ func nameBefore(b []byte, from, colon int) (f field, start int, ok bool) {
 	if colon == from {
 		return 0, 0, false
 	}
-	last := b[colon-1] | 0x20
-	for i := range fieldNames {
-		x := &fieldNames[i]
-		if x.last != last {
-			continue
-		}
-		start = colon - len(x.name)
-		if start >= from && hasName(b[start:colon], x.name) && (start == 0 || !inWord[b[start-1]]) {
-			return x.f, start, true
+	names := fieldNames[b[colon-1]&31]
+	for i := range names {
+		name := names[i].name
+		start = colon - len(name)
+		if start >= from && hasName(b[start:colon], name) && (start == 0 || !inWord[b[start-1]]) {
+			return names[i].f, start, true
 		}
 	}
 	return 0, 0, false
@@ -66,6 +68,9 @@ func leadsWithName(b []byte) bool {
 
 // hasName compares without regard to ASCII case.
 func hasName(b []byte, name string) bool {
+	if string(b) == name {
+		return true
+	}
 	for i := 0; i < len(name) && i < len(b); i++ {
 		c := b[i]
 		if 'A' <= c && c <= 'Z' {
@@ -153,7 +158,7 @@ const white = " \t\r\n\x00"
 
 // isWhite counts NUL in: carriers pad with it.
 func isWhite(c byte) bool {
-	return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == 0
+	return c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == 0)
 }
 
 // inWord are the octets that make "paid:" and "message-id:" other names than "id:".

@@ -136,16 +136,20 @@ func ParseData(p *pdu.DataSM, o Options) (Receipt, Verdict) {
 
 // Parse is the package's Parse into v, which is overwritten whole.
 func (v *View) Parse(p *pdu.DeliverSM, o Options) Verdict {
+	*v = View{buf: v.buf[:0]}
 	return v.parse(p.ESMClass, p.DataCoding, p.ShortMessage, p.TLVs, o)
 }
 
 // ParseData is the package's ParseData into v.
 func (v *View) ParseData(p *pdu.DataSM, o Options) Verdict {
+	*v = View{buf: v.buf[:0]}
 	return v.parse(p.ESMClass, p.DataCoding, nil, p.TLVs, o)
 }
 
+// parse is both.
+//
+// REQUIRES: v is zero but for its buffer.
 func (v *View) parse(esmClass, dataCoding uint8, content []byte, tlvs pdu.TLVs, o Options) Verdict {
-	*v = View{buf: v.buf[:0]}
 	kind := esmClass & pdu.ESMClassTypeMask
 	if kind&(pdu.ESMClassDeliveryAck|pdu.ESMClassUserAck) != 0 {
 		return NotReceipt // the other handset's or user's acknowledgement, or an abort
@@ -236,7 +240,7 @@ func (v *View) receipt(verdict Verdict, o Options) (Receipt, Verdict) {
 		NetworkType: v.NetworkType, NetworkCode: v.NetworkCode, HasNetwork: v.HasNetwork,
 		Intermediate: v.Intermediate,
 	}
-	if v.found != (fields{}) {
+	if len(v.content) > 0 {
 		whole := string(v.content)
 		part := func(f field) string { return whole[v.found.at[f].from:v.found.at[f].to] }
 		r.ID, r.Err, r.Text = part(fieldID), part(fieldErr), part(fieldText)
