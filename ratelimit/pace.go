@@ -17,9 +17,10 @@ type PaceOptions struct {
 	Pause time.Duration // nothing goes for this long after a throttle; default 100ms
 }
 
-// DefaultPaceBurst is a fiftieth of a second's rate, at least 1. A carrier counts what
-// arrives: a burst that an account may send would be answered with throttles there.
-func DefaultPaceBurst(perSecond float64) float64 { return max(1, perSecond/50) }
+// DefaultPaceBurst is one, and what is missed by a dispatcher that comes 20 ms late. A
+// carrier counts what arrives: the burst that an account may have would be answered with
+// throttles there, and exactly one at a low rate would lose the lateness of each wake.
+func DefaultPaceBurst(perSecond float64) float64 { return 1 + perSecond/50 }
 
 const (
 	leastMeasured = 10.0 // parts a second: where a pace without limit starts at the least

@@ -112,8 +112,9 @@ func (g *Group) Available(member int, health []Health, now time.Time) bool {
 //
 // A carrier within 50 ms of its next token counts as able, yet may be too slow for its
 // share: the others would idle at its pace. So whoever is refused for being ahead waits
-// 5 ms; if the lag is not half made up by then, it is forgiven, and the slack doubles for
-// as long as that goes on. Shares hold among those who can keep them, and nothing idles.
+// until the lane's head has lain there for 5 ms of it; if the lag is not half made up by
+// then, it is forgiven, and the slack doubles for as long as that goes on. Shares hold
+// among those who can keep them, and nothing idles.
 func (g *Group) MayPull(member int, health []Health, oldest time.Time, avoid uint16, now time.Time) (yes bool, again time.Time) {
 	g.look(health)
 	h := &health[member]
@@ -182,11 +183,11 @@ func (g *Group) inTurn(member int, candidates uint16, health []Health, oldest, n
 			}
 		}
 	}
-	return g.inShare(member, same, health, now)
+	return g.inShare(member, same, health, oldest, now)
 }
 
 // inShare decides among carriers of one tier.
-func (g *Group) inShare(member int, others uint16, health []Health, now time.Time) (yes bool, again time.Time) {
+func (g *Group) inShare(member int, others uint16, health []Health, oldest, now time.Time) (yes bool, again time.Time) {
 	s := &g.state[member]
 	lowest := s.counter
 	for i := range g.members {
@@ -209,8 +210,13 @@ func (g *Group) inShare(member int, others uint16, health []Health, now time.Tim
 		s.edge = now
 	}
 	s.asked = now
-	if waited := now.Sub(s.edge); waited < patience {
-		return false, s.edge.Add(patience)
+	// What has only just come in nobody has left lying yet.
+	since := s.edge
+	if oldest.After(since) {
+		since = oldest
+	}
+	if now.Sub(since) < patience {
+		return false, since.Add(patience)
 	}
 	for i := range g.members {
 		if others>>i&1 == 1 && able(&health[i]) {
