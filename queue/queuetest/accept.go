@@ -26,6 +26,7 @@ var acceptTests = []test{
 	{name: "ShortIDsCountPerAccountAndNeverRepeat", run: shortIDs},
 	{name: "OnceWithAShortIDShowsTheSameIDAgain", run: onceShort},
 	{name: "AShownIDThatIsSetIsKept", run: shownKept},
+	{name: "AllMessagesOfASubmitMultiShowTheFirstID", run: shownFirst},
 }
 
 // unseenBeforeDone takes from the lane as fast as it can while messages come in: none may
@@ -397,7 +398,6 @@ func onceShort(r *rig) {
 	}
 }
 
-// shownKept: all messages of one submit_multi show the first one's id.
 func shownKept(r *rig) {
 	l := lane(1, queue.Normal)
 	first := r.accept(l, 1)[0]
@@ -410,5 +410,34 @@ func shownKept(r *rig) {
 	r.restart()
 	if c := r.take(l, 2)[1]; c.M.ID != m.ID || c.M.Shown != first.Shown {
 		r.Errorf("after a restart %v shows %q, want %v showing %q", c.M.ID, c.M.Shown, m.ID, first.Shown)
+	}
+}
+
+// shownFirst: the client of a submit_multi hears one id, that of the first destination.
+func shownFirst(r *rig) {
+	for _, decimal := range []bool{false, true} {
+		l := lane(1, queue.Normal)
+		ms, steps := r.accepts(l, 4)
+		for _, s := range steps {
+			a := s.(*queue.Accept)
+			a.First, a.Decimal = ms[0], decimal
+		}
+		r.commit(steps...)
+		want := ms[0].ID.String()
+		if decimal {
+			want = ms[0].ID.Decimal()
+		}
+		got := r.take(l, 4)
+		r.wantIDs("in the order of the destinations", got, idsOf(ms)...)
+		r.restart()
+		for i, c := range r.take(l, 4) {
+			if ms[i].Shown != want || got[i].M.Shown != want || c.M.Shown != want {
+				r.Errorf("destination %d shows %q, %q when taken, %q after a restart, want %q", i, ms[i].Shown, got[i].M.Shown, c.M.Shown, want)
+			}
+			r.commit(r.final(c, pdu.StateDelivered))
+		}
+		if id, err := r.s.ByShown(r.ctx, 1, want); err == nil && id != ms[0].ID {
+			r.Errorf("ByShown(%q) = %v, want %v or an error", want, id, ms[0].ID)
+		}
 	}
 }

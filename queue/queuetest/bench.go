@@ -122,7 +122,7 @@ func (g *lifeline) carry() {
 		for _, c := range claims {
 			n++
 			c.M.Attempt = 1
-			p := &queue.Part{Claim: c, Await: true, Last: true, Ref: new(queue.Ref), Info: queue.PartInfo{
+			p := &queue.Part{Claim: c, Await: true, Last: true, Info: queue.PartInfo{
 				Attempt: 1, Part: 1, Of: 1, Carrier: 7, CarrierID: fmt.Sprintf("%016x", n), Sent: c.M.Accepted,
 			}}
 			g.commit(func() { receipts <- p }, p)

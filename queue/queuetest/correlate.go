@@ -17,6 +17,7 @@ var correlateTests = []test{
 	{name: "OneIDIsNotTheBeginningOfAnother", run: prefixes},
 	{name: "ManyReceiptsAreFoundInOnePass", run: manyLookups},
 	{name: "AnIDUsedAgainByItsCarrierFindsTheNewMessage", run: reusedID},
+	{name: "AReceiptMustAgreeWithTheDestination", run: lookupDest},
 	{name: "AReceiptAfterTheEndFindsAFinalMessageOrNone", run: lateReceipt},
 	{name: "CorrelateOfManyCarriersAtOnce", run: correlateConcurrently},
 }
@@ -283,4 +284,48 @@ func correlateConcurrently(r *rig) {
 		}
 	}
 	wg.Wait()
+}
+
+// lookupDest: a carrier gave one id to two messages; the number in the receipt tells them apart.
+// Compared are the last eight digits: before them prefixes come and go.
+func lookupDest(r *rig) {
+	l := lane(1, queue.Normal)
+	ms := r.accept(l, 2)
+	dests := []string{ms[0].Dest.Addr, ms[1].Dest.Addr}
+	var steps []queue.Step
+	for _, c := range r.take(l, 2) {
+		c.M.Attempt = 1
+		steps = append(steps, r.part(c, 1, 1, 7, "twin"))
+	}
+	r.commit(steps...)
+	look := func(dest string) *queue.Ref {
+		q := []queue.Lookup{{IDs: []string{"none", "twin"}, Dest: dest}}
+		if err := r.s.Correlate(r.ctx, 7, q); err != nil {
+			r.Fatal(err)
+		}
+		return q[0].Found
+	}
+	for range 2 {
+		for i, dest := range dests {
+			for _, written := range []string{dest, "00" + dest, "0" + dest[len(dest)-9:], dest[len(dest)-8:]} {
+				if ref := look(written); ref == nil || ref.M.ID != ms[i].ID {
+					r.Errorf("the receipt about %q finds %+v, want %v", written, ref, ms[i].ID)
+				}
+			}
+		}
+		if ref := look("966599999999"); ref != nil {
+			r.Errorf("the receipt about another number finds %v", ref.M.ID)
+		}
+		if ref := look(""); ref == nil || ref.M.ID != ms[0].ID && ref.M.ID != ms[1].ID {
+			r.Errorf("the receipt without a number finds %+v, want either", ref)
+		}
+		r.restart()
+	}
+	r.commit(&queue.Final{Ref: look(dests[1]), State: pdu.StateDelivered, At: r.clock.at()})
+	if ref := look(dests[0]); ref == nil || ref.Finalised || ref.M.ID != ms[0].ID {
+		r.Errorf("after the end of its twin the other is found as %+v", ref)
+	}
+	if ref := look(dests[1]); ref != nil && !ref.Finalised {
+		r.Errorf("the ended one is found as %+v", ref.Info)
+	}
 }

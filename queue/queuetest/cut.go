@@ -184,7 +184,6 @@ func cutLife(r *rig) {
 					names++
 					c.M.Attempt = 1
 					p := r.part(c, 1, 1, 7, fmt.Sprint("cut", names))
-					p.Ref = new(queue.Ref)
 					move([]*life{f}, queue.Sent, p)
 					quiet()
 					refs = append(refs, p.Ref)

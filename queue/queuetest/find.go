@@ -119,10 +119,11 @@ func matching(r *rig) {
 	}
 	same := like(func(m *queue.Message) { m.Class = queue.Bulk }) // in another lane of the account
 	third := like(func(*queue.Message) {})
+	otherService := like(func(m *queue.Message) { m.ServiceType = "IDREN" })
 	for _, m := range []*queue.Message{
 		first, same, third,
 		like(func(m *queue.Message) { m.Account = 2 }),
-		like(func(m *queue.Message) { m.ServiceType = "IDREN" }),
+		otherService,
 		like(func(m *queue.Message) { m.Source.Addr = "AHWAL2" }),
 		like(func(m *queue.Message) { m.Dest.Addr += "0" }),
 	} {
@@ -134,6 +135,9 @@ func matching(r *rig) {
 	for _, when := range []string{"at first", "after a restart"} {
 		r.wantMatching(when, p, 10, first.ID, same.ID, third.ID, scheduled.ID)
 		r.wantMatching(when, p, 2, first.ID, same.ID)
+		any := p
+		any.AnyService, any.ServiceType = true, "whatever"
+		r.wantMatching(when+", any service", any, 10, first.ID, same.ID, third.ID, otherService.ID, scheduled.ID)
 		r.wantMatching(when, queue.Pattern{Account: 3, ServiceType: p.ServiceType, Source: p.Source, Dest: p.Dest}, 10)
 		r.restart()
 	}

@@ -102,26 +102,36 @@ func partAwait(r *rig) {
 	}
 }
 
-// partRef: who sees the receipt come right behind its response needs no lookup.
+// partRef: who sees the receipt come right behind its response needs no lookup. The store makes
+// the Ref; one that the caller has made, of the same message and part, serves as well.
 func partRef(r *rig) {
+	for _, own := range []bool{false, true} {
+		r.partRef(fmt.Sprint("ref of the caller's: ", own), own)
+	}
+}
+
+func (r *rig) partRef(carrierID string, own bool) {
+	r.Helper()
 	l := lane(1, queue.Normal)
 	id := r.acceptOne(l)
 	c := r.takeOne(l)
 	c.M.Attempt = 1
-	p := r.part(c, 1, 1, 7, "r1")
-	p.Ref = new(queue.Ref)
+	p := r.part(c, 1, 1, 7, carrierID)
+	if own {
+		p.Ref = &queue.Ref{M: c.M, Info: p.Info}
+	}
 	r.commit(p)
 	if p.Ref == nil || p.Ref.M == nil || p.Ref.M.ID != id || p.Ref.Info != p.Info || p.Ref.Finalised {
 		r.Fatalf("Part.Ref is %+v", p.Ref)
 	}
 	r.twice(&queue.Final{Ref: p.Ref, State: pdu.StateDelivered, At: r.clock.at()})
 	r.wantStage(id, queue.Ended, pdu.StateDelivered)
-	if ref := r.found(7, "r1"); ref != nil && !ref.Finalised {
+	if ref := r.found(7, carrierID); ref != nil && !ref.Finalised {
 		r.Error("a message that ended by Part.Ref is still correlated")
 	}
 	r.restart()
 	r.wantStage(id, queue.Ended, pdu.StateDelivered)
-	if ref := r.found(7, "r1"); ref != nil && !ref.Finalised {
+	if ref := r.found(7, carrierID); ref != nil && !ref.Finalised {
 		r.Error("after a restart a message that ended by Part.Ref is correlated again")
 	}
 }
@@ -445,6 +455,9 @@ func sending(r *rig) {
 	c := r.takeOne(l)
 	c.M.Attempt = 1
 	r.twice(&queue.Sending{Claim: c, Attempt: 1, Carrier: 7})
+	if c.Unsure != 0 {
+		r.Errorf("a new message is unsure about attempt %d", c.Unsure)
+	}
 	r.claimID(1, id, queue.ErrClaimed)
 	r.nothing(l)
 	r.wantDepths("while sending", map[any]int64{l: 1})
@@ -455,8 +468,18 @@ func sending(r *rig) {
 	r.commit(&queue.Sending{Claim: r.takeOne(l), Attempt: 1, Carrier: 7})
 	r.crash(0)
 	c = r.takeOne(l) // nothing is lost: the message is where it was, the policy is the gateway's
-	if c.M.ID != id {
-		r.Fatalf("the lane has %v, want %v", c.M.ID, id)
+	if c.M.ID != id || c.Unsure != 1 {
+		r.Fatalf("the lane has %v with attempt %d unsure, want %v with 1", c.M.ID, c.Unsure, id)
+	}
+	r.s.Release(c)
+	r.restart() // nobody has decided: it stays unsure
+	if c = r.takeOne(l); c.Unsure != 1 {
+		r.Errorf("after another restart attempt %d is unsure, want 1", c.Unsure)
+	}
+	r.twice(&queue.Enter{Claim: c, Lane: l}) // decided: sent again
+	r.restart()
+	if c = r.takeOne(l); c.Unsure != 0 {
+		r.Errorf("after a decision attempt %d is still unsure", c.Unsure)
 	}
 	r.twice(r.final(c, pdu.StateUnknown))
 	r.wantStage(id, queue.Ended, pdu.StateUnknown)

@@ -16,6 +16,7 @@ import (
 var roomTests = []test{
 	{name: "DepthsAreExactAfterEveryStep", run: depthsExact},
 	{name: "DepthsKnowWhenTheHeadEntered", run: depthsOldest},
+	{name: "OldestIsWhenTheHeadWasAccepted", run: oldestAccepted},
 	{name: "RoomIsKeptForUrgent", env: Env{Room: 100}, run: roomByClass},
 	{name: "ScheduledMessagesNeedRoomToo", env: Env{Room: 100}, run: roomAside},
 	{name: "RoomIsBoundedPerAccountAndClass", env: Env{AccountRoom: 10}, run: roomPerAccount},
@@ -115,6 +116,35 @@ func depthsOldest(r *rig) {
 	if at := r.oldest(l); at != 0 {
 		r.Errorf("an empty lane's oldest is of %v", at.Time())
 	}
+}
+
+// oldestAccepted: unlike Depth.Oldest, a message that moved keeps its age. It may be a little
+// late, so it is awaited at each word of the store, not read once.
+func oldestAccepted(r *rig) {
+	l, next := lane(1, queue.Normal), queue.Lane{Target: queue.Target(1, 1), Class: queue.Normal, Account: 1}
+	first := r.clock.at()
+	r.acceptOne(l)
+	r.clock.add(10 * time.Second)
+	second := r.clock.at()
+	r.acceptOne(l)
+	want := func(what string, l queue.Lane, want queue.Time) {
+		r.Helper()
+		r.until(fmt.Sprintf("Oldest %s to be %v", what, want.Time()), func() bool {
+			at := r.s.Oldest(l)
+			return want == 0 && at == 0 || want != 0 && near(at, want)
+		})
+	}
+	want("of two", l, first)
+	r.restart()
+	want("after a restart", l, first)
+	c := r.takeOne(l)
+	r.clock.add(10 * time.Second)
+	r.commit(&queue.Enter{Claim: c, Lane: next})
+	want("behind the head", l, second)
+	want("of a message that moved", next, first)
+	r.commit(r.final(r.takeOne(l), pdu.StateDelivered))
+	want("of an empty lane", l, 0)
+	want("of a lane that never was", lane(9, queue.Bulk), 0)
 }
 
 // fill accepts one by one until the store is full and gives how many went in.
