@@ -324,3 +324,12 @@ func TestDefaultIsWhatAFileThatSaysLittleMeans(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+func TestAnAliasInsideItsOwnBlockIsRefusedAtOnce(t *testing.T) {
+	// Merged eight deep, a hundred ways each, this would be 10^16 blocks.
+	text := "listen: &a {<<: [" + strings.TrimSuffix(strings.Repeat("*a, ", 100), ", ") + "]}\n"
+	_, _, err := Parse("masar.yaml", []byte(text), env(nil))
+	if want := "masar.yaml:1:18: an alias (*NAME) stands inside the block that it names; write its keys out"; err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+}

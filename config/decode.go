@@ -2,14 +2,11 @@ package config
 
 import (
 	"fmt"
-	"net/netip"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -24,11 +21,38 @@ type decoder struct {
 	warnings []Warning
 	places   map[string]*yaml.Node // key path -> the node of its value
 	failed   map[string]bool       // key paths that have a mistake: one is enough
-	visited  int
 }
 
-// maxNodes bounds what aliases can blow a small file up to.
+// maxNodes bounds what aliases can blow a small file up to: it is a file of some
+// fifty thousand accounts.
 const maxNodes = 1_000_000
+
+// expanded counts the values of n with its aliases followed, each node once. loop is an
+// alias to a block that it stands in itself; nothing below could walk that to an end.
+func expanded(n *yaml.Node, sizes map[*yaml.Node]int) (size int, loop *yaml.Node) {
+	if size, known := sizes[n]; known {
+		return size, nil
+	}
+	const open = -1
+	sizes[n] = open
+	size = 1
+	below := n.Content
+	if n.Kind == yaml.AliasNode {
+		below = []*yaml.Node{n.Alias}
+	}
+	for _, c := range below {
+		if sizes[c] == open {
+			return 0, n
+		}
+		s, loop := expanded(c, sizes)
+		if loop != nil {
+			return 0, loop
+		}
+		size = min(size+s, maxNodes+1)
+	}
+	sizes[n] = size
+	return size, nil
+}
 
 // field is one key of a block.
 type field struct {
@@ -137,14 +161,11 @@ type pair struct{ key, value *yaml.Node }
 
 // pairs lists the keys of a mapping; those merged by << come last and give way to the
 // mapping's own. Doubles are mistakes.
-func (d *decoder) pairs(path string, n *yaml.Node, depth int) []pair {
+func (d *decoder) pairs(path string, n *yaml.Node) []pair {
 	var own, merged []pair
 	seen := map[string]*yaml.Node{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
-		if d.visited++; d.visited > maxNodes {
-			return own
-		}
 		if k.Kind == yaml.AliasNode {
 			k = k.Alias
 		}
@@ -153,7 +174,7 @@ func (d *decoder) pairs(path string, n *yaml.Node, depth int) []pair {
 			continue
 		}
 		if k.Tag == "!!merge" {
-			merged = append(merged, d.merged(path, v, depth)...)
+			merged = append(merged, d.merged(path, v)...)
 			continue
 		}
 		if first := seen[k.Value]; first != nil {
@@ -172,19 +193,17 @@ func (d *decoder) pairs(path string, n *yaml.Node, depth int) []pair {
 	return own
 }
 
-func (d *decoder) merged(path string, n *yaml.Node, depth int) []pair {
+func (d *decoder) merged(path string, n *yaml.Node) []pair {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
 	switch {
-	case depth > 8:
-		d.add(n, path, "", fault{"merges blocks more than 8 deep", "write the keys out"})
 	case n.Kind == yaml.MappingNode:
-		return d.pairs(path, n, depth+1)
+		return d.pairs(path, n)
 	case n.Kind == yaml.SequenceNode:
 		var all []pair
 		for _, e := range n.Content {
-			all = append(all, d.merged(path, e, depth+1)...)
+			all = append(all, d.merged(path, e)...)
 		}
 		return all
 	default:
@@ -210,7 +229,7 @@ func (d *decoder) block(path string, n *yaml.Node, v reflect.Value) {
 		return
 	}
 	fields := fieldsOf(t)
-	for _, p := range d.pairs(path, n, 0) {
+	for _, p := range d.pairs(path, n) {
 		i := slices.IndexFunc(fields, func(f field) bool { return f.key == p.key.Value })
 		if i < 0 {
 			d.unknown(path, p.key, t)
@@ -294,9 +313,6 @@ func (d *decoder) value(path string, n *yaml.Node, v reflect.Value, tag reflect.
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if d.visited++; d.visited > maxNodes {
-		return
-	}
 	d.places[path] = n
 	t := v.Type()
 	if _, ok := scalars[t]; ok {
@@ -345,9 +361,6 @@ func (d *decoder) list(path string, n *yaml.Node, v reflect.Value, tag reflect.S
 	for i, e := range items {
 		at := list.Index(i)
 		at.Set(newElement(at.Type()))
-		if d.visited > maxNodes {
-			return
-		}
 		d.value(fmt.Sprintf("%s[%d]", path, i), e, at, tag)
 	}
 	if len(items) == 0 {
@@ -379,161 +392,4 @@ var shorthand = map[reflect.Type]string{
 	reflect.TypeFor[Alphanumeric]():    "rule",
 	reflect.TypeFor[CarrierReceipts](): "ask",
 	reflect.TypeFor[Retry]():           "default",
-}
-
-// scalars reads the types of ours that are one word in the file.
-var scalars = map[reflect.Type]func(*decoder, string) (any, *fault){
-	reflect.TypeFor[time.Duration]():    plain(parseDuration),
-	reflect.TypeFor[Rate]():             plain(parseRate),
-	reflect.TypeFor[Size]():             plain(parseSize),
-	reflect.TypeFor[Percent]():          plain(parsePercent),
-	reflect.TypeFor[TimeZone]():         plain(parseTimeZone),
-	reflect.TypeFor[InterfaceVersion](): plain(parseInterfaceVersion),
-	reflect.TypeFor[Clock]():            plain(parseClock),
-	reflect.TypeFor[Secret]():           (*decoder).secret,
-	reflect.TypeFor[netip.Prefix]():     plain(parsePrefix),
-	reflect.TypeFor[Status](): func(d *decoder, s string) (any, *fault) {
-		return parseStatus(s, d.opts.StatusName)
-	},
-}
-
-func plain[T any](parse func(string) (T, *fault)) func(*decoder, string) (any, *fault) {
-	return func(_ *decoder, s string) (any, *fault) { return parse(s) }
-}
-
-func parsePrefix(s string) (netip.Prefix, *fault) {
-	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		return p, &fault{"is not a network", "write it as 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32"}
-	}
-	if p != p.Masked() {
-		return p, &fault{"has bits behind its mask", "write " + p.Masked().String() + ", or the address alone"}
-	}
-	return p, nil
-}
-
-// scalar decodes one word.
-func (d *decoder) scalar(path string, n *yaml.Node, v reflect.Value, tag reflect.StructTag) {
-	if n.Kind != yaml.ScalarNode {
-		d.add(n, path, "", fault{"is " + what(n) + ", not one value", "write one value" + example(tag)})
-		return
-	}
-	shown := n.Value
-	if v.Type() == reflect.TypeFor[Secret]() {
-		shown = ""
-	}
-	if isNull(n) {
-		d.add(n, path, "", fault{"has no value", "write one" + example(tag) + ", or remove the key"})
-		return
-	}
-	if f := d.set(n.Value, v, tag); f != nil {
-		d.add(n, path, shown, *f)
-	}
-}
-
-func example(tag reflect.StructTag) string {
-	if eg := tag.Get("eg"); eg != "" && eg[0] != '[' && eg[0] != '{' {
-		return ", such as " + eg
-	}
-	return ""
-}
-
-func (d *decoder) set(s string, v reflect.Value, tag reflect.StructTag) *fault {
-	if parse, ok := scalars[v.Type()]; ok {
-		x, f := parse(d, s)
-		if f != nil {
-			return f
-		}
-		v.Set(reflect.ValueOf(x))
-		return bounds(v, tag)
-	}
-	switch v.Kind() {
-	case reflect.String:
-		if words := strings.Fields(tag.Get("one")); len(words) > 0 {
-			w, f := oneOf(s, words)
-			if f != nil {
-				return f
-			}
-			s = w
-		}
-		if tag.Get("path") != "" && s != "" && !filepath.IsAbs(s) {
-			s = filepath.Join(d.dir, s)
-		}
-		v.SetString(s)
-	case reflect.Bool:
-		if s != "true" && s != "false" {
-			return &fault{"is neither true nor false", "write true or false"}
-		}
-		v.SetBool(s == "true")
-	case reflect.Int, reflect.Int64:
-		i, err := strconv.ParseInt(strings.ReplaceAll(s, "_", ""), 0, 64)
-		if len(s) > 1 && s[0] == '0' && s[1] >= '0' && s[1] <= '9' { // 010 is eight to some and ten to others
-			return &fault{"has a leading zero", "write " + strings.TrimLeft(s, "0")}
-		}
-		if err != nil {
-			return &fault{"is not a whole number", "write digits" + example(tag)}
-		}
-		v.SetInt(i)
-		if words := strings.Fields(tag.Get("one")); len(words) > 0 && !slices.Contains(words, s) {
-			return &fault{"is none of " + strings.Join(words, ", "), "write one of them"}
-		}
-		return bounds(v, tag)
-	default:
-		panic("config: no way to decode " + v.Type().String())
-	}
-	return nil
-}
-
-// synonyms are second spellings that carriers' papers use.
-var synonyms = map[string]string{"dec": "decimal", "latin-1": "latin1", "gsm7": "gsm"}
-
-func oneOf(s string, words []string) (string, *fault) {
-	if slices.Contains(words, s) {
-		return s, nil
-	}
-	if w, ok := synonyms[s]; ok && slices.Contains(words, w) {
-		return w, nil
-	}
-	cure := "write one of them"
-	if near := nearest(s, words); near != "" {
-		cure = "did you mean " + near + "?"
-	}
-	return "", &fault{"is none of " + strings.Join(words, ", "), cure}
-}
-
-// bounds checks min and max, which are written as values of the same type.
-func bounds(v reflect.Value, tag reflect.StructTag) *fault {
-	lo, hi := tag.Get("min"), tag.Get("max")
-	less, more := lo != "" && number64(v) < bound(lo, v.Type()), hi != "" && number64(v) > bound(hi, v.Type())
-	switch {
-	case !less && !more:
-		return nil
-	case lo != "" && hi != "":
-		return &fault{"is outside " + lo + " to " + hi, "write a value between the two"}
-	case less:
-		return &fault{"is less than " + lo, "write " + lo + " or more"}
-	}
-	return &fault{"is more than " + hi, "write " + hi + " or less"}
-}
-
-// number64 is exact: our values stay far below 2^53 of their unit, or are int64 anyway.
-func number64(v reflect.Value) float64 {
-	if v.CanFloat() {
-		return v.Float()
-	}
-	if v.CanUint() {
-		return float64(v.Uint())
-	}
-	return float64(v.Int())
-}
-
-func bound(s string, t reflect.Type) float64 {
-	v := reflect.New(t).Elem()
-	if f := (&decoder{}).set(s, v, ""); f != nil {
-		panic("config: bound " + s + " " + f.rule) // a tag of ours; TestEveryTagIsReadable
-	}
-	return number64(v)
 }

@@ -9,7 +9,8 @@
 //	values.go    durations, rates, sizes, percentages, zones, statuses as people write them
 //	secret.go    a value that cannot be printed
 //	load.go      Load and Parse: the file, its secrets and certificates
-//	decode.go    YAML nodes -> fields, with the place of every value kept
+//	decode.go    YAML nodes -> blocks and lists, with the place of every value kept
+//	scalar.go    one word -> one field, and its bounds
 //	inherit.go   what is not said in a block is taken from the one above it
 //	derive.go    fields that stand for several keys; secrets and certificates from files
 //	check.go     what one value cannot tell: references, contradictions,

@@ -93,13 +93,9 @@ func (o ParseOptions) parse(name string, data []byte, mode fs.FileMode) (*Config
 		d.places[""] = root
 		d.block("", root, reflect.ValueOf(&c).Elem())
 		d.absent("", reflect.ValueOf(&c).Elem())
-		if d.visited > maxNodes {
-			d.add(root, "", "", fault{fmt.Sprintf("holds more than %d values once its aliases are followed", maxNodes), "use fewer aliases (*NAME)"})
-		} else {
-			d.inherit(&c)
-			d.derive(&c, mode)
-			d.check(&c)
-		}
+		d.inherit(&c)
+		d.derive(&c, mode)
+		d.check(&c)
 	}
 	if len(d.mistakes) > 0 {
 		d.mistakes.sort()
@@ -148,6 +144,15 @@ func (d *decoder) document(data []byte) (root *yaml.Node) {
 	case doc.Content[0].Kind != yaml.MappingNode:
 		n := doc.Content[0]
 		broken(n.Line, n.Column, fault{"the file is " + what(n) + ", not a block of keys", "begin with listen:, carriers: and routes:; examples/masar.yaml shows them"})
+		return nil
+	}
+	size, loop := expanded(doc.Content[0], map[*yaml.Node]int{})
+	switch {
+	case loop != nil:
+		broken(loop.Line, loop.Column, fault{"an alias (*NAME) stands inside the block that it names", "write its keys out"})
+		return nil
+	case size > maxNodes:
+		broken(1, 1, fault{fmt.Sprintf("the file holds more than %d values once its aliases are followed", maxNodes), "use fewer aliases (*NAME)"})
 		return nil
 	}
 	return doc.Content[0]
