@@ -98,6 +98,9 @@ func (s *Session) batch(now time.Duration, n int) error {
 	if frames > 0 {
 		s.clock.heard(now)
 	}
+	if len(s.in) > minInput {
+		s.wakeBy(s.busyAt + restAfter)
+	}
 	if s.idle && len(s.out) > 0 {
 		s.wakeWriter()
 	}
@@ -184,10 +187,9 @@ func (s *Session) consult(now time.Duration) (due demand, bye bool) {
 		}
 	}
 	if len(s.in) > minInput || cap(s.out) > minInput || cap(s.spare) > minInput {
-		if now >= s.busyAt+restAfter {
-			s.rest(now)
+		if now < s.busyAt+restAfter || !s.rest(now) {
+			next = min(next, s.busyAt+restAfter)
 		}
-		next = min(next, s.busyAt+restAfter)
 	}
 	s.wakeAt = next
 	if next == forever {
@@ -198,15 +200,16 @@ func (s *Session) consult(now time.Duration) (due demand, bye bool) {
 	return due, s.byeSeen && s.open.count == 0
 }
 
-// rest gives a busy time's buffers back. The mutex is held.
-func (s *Session) rest(now time.Duration) {
-	if s.w == 0 {
-		s.in = make([]byte, minInput)
+// rest gives a busy time's buffers back; false when one is in use, and another minute is
+// to be waited. The mutex is held.
+func (s *Session) rest(now time.Duration) bool {
+	if s.w > 0 || len(s.out) > 0 || s.writing > 0 {
+		s.busyAt = now
+		return false
 	}
-	if len(s.out) == 0 && s.writing == 0 {
-		s.out, s.spare = nil, nil
-	}
-	s.busyAt = now // look again in a minute if something could not be given back
+	s.in = make([]byte, minInput)
+	s.out, s.spare = nil, nil
+	return true
 }
 
 // stall waits, without reading, for the peer to take what we have written: only so is the
