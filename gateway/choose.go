@@ -239,36 +239,36 @@ func (c *chooser) drained(l queue.Lane) {
 	}
 }
 
-// owed is the class, of those not tried, that would fall below its share if another were
-// sent now; -1 when none would. Of several it is the one that lacks most.
+// owed is the class, of those not tried, that the next few messages would bring below
+// its share; -1 when there is none. Of several it is the one that would be there soonest.
 //
 // A class that began to wait k parts ago is owed k hundredths of its share, so a class
 // that comes back does not take the carrier for as many parts as its share is.
 func (c *chooser) owed(tried int) int {
-	found, lacks := -1, 0
-	// Another class may be owed as well and go first: two messages may leave the ring.
-	look := min(2*c.widest, shareWindow)
+	found := -1
+	// One message may leave the ring for the one that goes now, another for a class that
+	// is owed as well and goes first, and that one's last may be long.
+	look := min(3*c.widest, shareWindow)
 	for class := range c.classes {
 		q := &c.classes[class]
 		if c.shares[class] <= 0 || len(q.waiting) == 0 || tried>>class&1 == 1 {
 			continue
 		}
 		waited := min(c.at-q.since+uint64(look), shareWindow)
-		want := c.shares[class] * int(waited) / shareWindow
-		have := c.count[class]
-		if have-look >= want {
+		spare := c.count[class] - c.shares[class]*int(waited)/shareWindow
+		if spare >= look {
 			continue
 		}
-		for i := range look {
-			if int(c.recent[(c.at+uint64(i))%shareWindow]) == class {
-				have--
+		// How many parts may go until what they push out of the ring takes the class
+		// below its share.
+		parts := 0
+		for ; parts < look && spare >= 0; parts++ {
+			if int(c.recent[(c.at+uint64(parts))%shareWindow]) == class {
+				spare--
 			}
 		}
-		// What is lacking in proportion to the share, in thousandths.
-		if have < want {
-			if lack := (want - have) * 1000 / c.shares[class]; lack > lacks {
-				found, lacks = class, lack
-			}
+		if spare < 0 && (found < 0 || parts < look) {
+			found, look = class, parts
 		}
 	}
 	return found
