@@ -66,6 +66,7 @@ counts every ten seconds. Shares are from 0 to 1, drawn for each message.`,
 			if err := f.into(&o); err != nil {
 				return err
 			}
+			leaveCores()
 			return simulate(cmd.Context(), f, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
@@ -166,12 +167,16 @@ func simulate(ctx context.Context, f simFlags, o smpptest.SMSCOptions, out, errs
 	carriers := make([]*smpptest.SMSC, 0, len(addrs))
 	bound := make(chan string, 1)
 	defer func() {
+		var all sync.WaitGroup
 		for _, c := range carriers {
-			c.Unbind()
+			all.Go(func() {
+				patience, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+				c.Unbind(patience)
+				cancel()
+				c.Close()
+			})
 		}
-		for _, c := range carriers {
-			c.Close()
-		}
+		all.Wait()
 	}()
 	for _, addr := range addrs {
 		o := o
@@ -228,7 +233,7 @@ func simulate(ctx context.Context, f simFlags, o smpptest.SMSCOptions, out, errs
 		}
 		for i, c := range carriers {
 			if s := c.Stats(); s != last[i] || final {
-				printStats(out, lines, f, addrs[i], s, float64(s.Submits-last[i].Submits)/f.stats.Seconds(), final)
+				printStats(lines, f, addrs[i], s, float64(s.Submits-last[i].Submits)/f.stats.Seconds(), final)
 				last[i] = s
 			}
 		}
@@ -359,7 +364,7 @@ func (l *lineWriter) print(asJSON bool, e simEvent) {
 	l.mu.Unlock()
 }
 
-func printStats(_ io.Writer, l *lineWriter, f simFlags, addr string, s smpptest.Stats, rate float64, final bool) {
+func printStats(l *lineWriter, f simFlags, addr string, s smpptest.Stats, rate float64, final bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if f.asJSON {

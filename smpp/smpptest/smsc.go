@@ -1,6 +1,7 @@
 package smpptest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -149,18 +150,27 @@ func (c *SMSC) DropConnections() int {
 	return len(c.sessions)
 }
 
-// Unbind sends unbind on every bound session and closes it once answered, or when the
-// connection ends.
-func (c *SMSC) Unbind() {
+// Unbind sends unbind on every bound session and returns when all have ended, or ctx
+// has. The connections that are left then stay open.
+func (c *SMSC) Unbind(ctx context.Context) {
 	c.mu.Lock()
-	all := make([]*smscSession, 0, len(c.sessions))
-	for s := range c.sessions {
-		all = append(all, s)
+	var all []*smscSession
+	for _, a := range c.accounts {
+		a.mu.Lock()
+		all = append(all, a.sessions...)
+		a.mu.Unlock()
 	}
 	c.mu.Unlock()
 	for _, s := range all {
 		s.request(pdu.CmdUnbind)
 		s.flush()
+	}
+	for _, s := range all {
+		select {
+		case <-s.gone:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

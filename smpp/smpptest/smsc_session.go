@@ -39,6 +39,7 @@ type smscSession struct {
 	conn   net.Conn
 	remote string
 	rng    *rand.Rand
+	gone   chan struct{} // closed by run, last
 
 	systemID   string
 	bound      pdu.Command // 0 before the bind
@@ -75,13 +76,14 @@ type smscSession struct {
 func newSMSCSession(c *SMSC, conn net.Conn) *smscSession {
 	return &smscSession{
 		smsc: c, conn: conn, remote: conn.RemoteAddr().String(), rng: c.newRand(),
-		unacked: make(map[uint32]*smscDelivery),
+		unacked: make(map[uint32]*smscDelivery), gone: make(chan struct{}),
 	}
 }
 
 // run reads until the connection ends. Everything that one read brought is answered by
 // one write.
 func (s *smscSession) run() {
+	defer close(s.gone)
 	err := s.read()
 	s.conn.Close()
 	s.mu.Lock()

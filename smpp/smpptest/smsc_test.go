@@ -419,9 +419,19 @@ func TestOnSubmitHearsEveryVerdict(t *testing.T) {
 func TestUnbindIsSentAndWaitedFor(t *testing.T) {
 	sim, addr := startSMSC(t, smpptest.SMSCOptions{})
 	e := boundTo(t, addr, pdu.CmdBindTransceiver)
-	sim.Unbind()
+	unbound := make(chan struct{})
+	go func() {
+		sim.Unbind(t.Context())
+		close(unbound)
+	}()
 	h, _ := e.want(pdu.CmdUnbind)
+	select {
+	case <-unbound:
+		t.Error("it did not wait for the answer")
+	default:
+	}
 	e.send(pdu.CmdUnbindResp, 0, h.Sequence, nil)
+	within(t, unbound)
 	e.wantClosed()
 }
 
