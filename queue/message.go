@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
@@ -12,8 +11,16 @@ import (
 // and is at most 19 decimal digits. Zero is no message.
 type ID uint64
 
+const hexDigits = "0123456789abcdef"
+
 // String is the id as clients see it by default: 16 hex digits.
-func (id ID) String() string { return fmt.Sprintf("%016x", uint64(id)) }
+func (id ID) String() string {
+	var b [16]byte
+	for i := range b {
+		b[i] = hexDigits[id>>(60-4*i)&15]
+	}
+	return string(b[:])
+}
 
 // Decimal is the id in decimal, at most 19 digits.
 func (id ID) Decimal() string { return strconv.FormatUint(uint64(id), 10) }

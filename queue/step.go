@@ -9,12 +9,14 @@ type Step interface{ step() }
 type (
 	// Accept takes in a new message. It sets M.ID (consecutive within one Commit) and M.Shown.
 	Accept struct {
-		M     *Message
-		Once  []byte // optional key, at most 64 octets after the source's name: the same again stores nothing
-		Short bool   // Shown is a counter of the account's own, 10 decimal digits
-		Lane  Lane   // where it waits when Due is zero
-		Due   Time   // scheduled: it has no lane before
-		Again bool   // out: Once was known, M.ID is the earlier message's
+		M       *Message
+		Once    []byte   // optional key, at most 64 octets after the source's name: the same again stores nothing
+		First   *Message // of a submit_multi: the first one's; its ID is this one's Shown too
+		Decimal bool     // First's ID in decimal
+		Short   bool     // Shown is a counter of the account's own, 10 decimal digits
+		Lane    Lane     // where it waits when Due is zero
+		Due     Time     // scheduled: it has no lane before
+		Again   bool     // out: Once was known, M.ID is the earlier message's
 	}
 
 	// Enter puts a claimed message at the tail of a lane: promoted, moved, replaced.

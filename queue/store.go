@@ -17,6 +17,9 @@ type Claim struct {
 	Side  bool   // its record is on the side way (kind W)
 	Stamp uint64 // the store's own: the lane row it stands in; zero when it stands in none
 	DueAt Time   // the store's own: its due row; zero when it has none
+
+	Unsure uint8 // attempt that was on the wire, unanswered, when the process last ended (Sending); 0: none
+	Held   any   // the store's own
 }
 
 // A Ref is a sent part that waits for its receipt. M may lack its Body.
@@ -26,6 +29,9 @@ type Ref struct {
 	Stamp     uint64     // the store's own: its correlation row
 	Parts     []PartInfo // all parts of the attempt, when Info.Of > 1
 	Finalised bool       // the message is final already
+	Told      uint16     // intermediate states passed on, a bit each; memory only
+
+	TextMAC uint64 // the store's own: keyed hash of the body, for history
 }
 
 // Done is called once, in commit order, by the committer when the steps of one Commit
@@ -53,6 +59,7 @@ const (
 // Lookup is one receipt's question: which sent part has one of these ids?
 type Lookup struct {
 	IDs   []string // candidate forms, most likely first, normalised
+	Dest  string   // the number the receipt is about; empty: not compared (the last 8 digits must agree)
 	Found *Ref     // out: nil when none has
 	Form  int      // out: index in IDs of the one that matched
 }
@@ -84,6 +91,7 @@ type View struct {
 type Pattern struct {
 	Account      uint32
 	ServiceType  string
+	AnyService   bool // ServiceType is not compared
 	Source, Dest string
 }
 
@@ -105,13 +113,14 @@ type Depth struct {
 
 // Errors of a Store.
 var (
-	ErrFull    = errors.New("queue is full")
-	ErrBusy    = errors.New("the store's inbox is full")
-	ErrClosed  = errors.New("the store is closed")
-	ErrUnknown = errors.New("no such message")
-	ErrClaimed = errors.New("the message is being sent")
-	ErrSent    = errors.New("the message was sent")
-	ErrFinal   = errors.New("the message is final")
+	ErrFull     = errors.New("queue is full")
+	ErrDiskFull = errors.New("the disk is nearly full")
+	ErrBusy     = errors.New("the store's inbox is full")
+	ErrClosed   = errors.New("the store is closed")
+	ErrUnknown  = errors.New("no such message")
+	ErrClaimed  = errors.New("the message is being sent")
+	ErrSent     = errors.New("the message was sent")
+	ErrFinal    = errors.New("the message is final")
 )
 
 // A Store keeps messages and their states durably. All methods may be called from any
@@ -131,6 +140,10 @@ type Store interface {
 	// Take appends up to max messages from the head of a lane. It never blocks and never
 	// reads the disk; more: a refill is under way and Watch will tell.
 	Take(l Lane, max int, into []Claim) (c []Claim, more bool)
+
+	// Oldest is when the head of a lane was accepted; zero: the lane is empty. From memory,
+	// and possibly a little late.
+	Oldest(l Lane) Time
 
 	// Release puts a claim back to the head of its lane; it writes nothing.
 	Release(c Claim)

@@ -105,6 +105,10 @@ them to SMPP carriers; delivery receipts travel the other way.`,
 		&cobra.Group{ID: groupTools, Title: "Tools:"},
 	)
 	root.AddCommand(
+		newServe(),
+		newCheck(),
+		newReload(),
+		newQueue(),
 		newPasswd(),
 		newSegment(),
 		newSend(),

@@ -23,7 +23,7 @@ import (
 const (
 	runAddr     = "127.0.0.1:2775"
 	runSystemID = "civil-affairs"
-	runPassword = "masar-demo"
+	runPassword = "demo"
 	runSender   = "AHWAL"
 )
 

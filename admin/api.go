@@ -1,0 +1,112 @@
+package admin
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"masar/gateway"
+)
+
+// QueueRow is one row of GET /v1/queue: what waits in one class for one carrier.
+type QueueRow struct {
+	Carrier       string  `json:"carrier"`
+	Class         string  `json:"class"`
+	Messages      int64   `json:"messages"`
+	OldestSeconds float64 `json:"oldest_s"`
+}
+
+// CarrierRow is one row of GET /v1/carriers.
+type CarrierRow struct {
+	Name        string  `json:"carrier"`
+	Binds       int     `json:"binds"`
+	Outstanding int64   `json:"outstanding"`
+	Window      int64   `json:"window"`
+	Pace        float64 `json:"pace"`
+	DownSeconds float64 `json:"down_s"`
+}
+
+// Problem is an error as the API tells it.
+type Problem struct {
+	Error string `json:"error"`
+}
+
+func (s *Server) routes(local bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.opt.Gatherer, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.HandleFunc("GET /v1/queue", s.queue)
+	mux.HandleFunc("GET /v1/carriers", s.carriers)
+	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
+		if !s.allowed(r, local) {
+			answer(w, http.StatusUnauthorized, Problem{"a token is needed: Authorization: Bearer (admin.token_file)"})
+			return
+		}
+		s.reload(w, r)
+	})
+	mux.HandleFunc("GET /{$}", s.index)
+	return mux
+}
+
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	if err := s.opt.Gateway.Ready(); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	io.WriteString(w, "ready\n")
+}
+
+func (s *Server) queue(w http.ResponseWriter, _ *http.Request) {
+	now := time.Now()
+	rows := []QueueRow{}
+	for _, q := range s.opt.Gateway.Waiting() {
+		row := QueueRow{Carrier: q.Carrier, Class: q.Class.String(), Messages: q.Messages}
+		if !q.Oldest.IsZero() {
+			row.OldestSeconds = max(0, now.Sub(q.Oldest).Seconds())
+		}
+		rows = append(rows, row)
+	}
+	answer(w, http.StatusOK, rows)
+}
+
+func (s *Server) carriers(w http.ResponseWriter, _ *http.Request) {
+	rows := []CarrierRow{}
+	for _, c := range s.opt.Gateway.Carriers() {
+		rows = append(rows, carrierRow(c))
+	}
+	answer(w, http.StatusOK, rows)
+}
+
+func carrierRow(c gateway.CarrierView) CarrierRow {
+	row := CarrierRow{Name: c.Name, Binds: c.Binds, Outstanding: c.Outstanding, Window: c.Window, Pace: c.Pace}
+	if !c.DownSince.IsZero() {
+		row.DownSeconds = time.Since(c.DownSince).Seconds()
+	}
+	return row
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	changes, err := s.opt.Reload(r.Context())
+	if err != nil {
+		answer(w, http.StatusUnprocessableEntity, Problem{err.Error()})
+		return
+	}
+	answer(w, http.StatusOK, map[string]any{"changes": changes})
+}
+
+func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	io.WriteString(w, "masar: an SMPP gateway\n\n/metrics      Prometheus\n/healthz      the process runs\n/readyz       submits are taken\n/v1/queue     what waits, by carrier and class\n/v1/carriers  the carriers' binds, windows and pace\n")
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.Encode(v)
+}

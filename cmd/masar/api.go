@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"masar/admin"
+)
+
+// apiFlags say how a command reaches the running gateway.
+type apiFlags struct {
+	data  string
+	url   string
+	token string
+}
+
+func (f *apiFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.data, "data", "./var/masar", "the gateway's data folder, for its admin.sock")
+	cmd.Flags().StringVar(&f.url, "api", "", "http://HOST:PORT of a gateway elsewhere")
+	cmd.Flags().StringVar(&f.token, "token", os.Getenv("MASAR_TOKEN"), "token of --api (or MASAR_TOKEN)")
+}
+
+// call asks the running gateway and reads its answer into out.
+func (f *apiFlags) call(ctx context.Context, method, path string, out any) error {
+	base, client := strings.TrimSuffix(f.url, "/"), &http.Client{Timeout: time.Minute}
+	if base == "" {
+		base = "http://gateway"
+		socket := filepath.Join(f.data, admin.SocketName)
+		client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, base+path, nil)
+	if err != nil {
+		return usagef("--api %s: %v", f.url, err)
+	}
+	if f.token != "" {
+		req.Header.Set("Authorization", "Bearer "+f.token)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return f.unreachable(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		var p admin.Problem
+		if json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p) != nil || p.Error == "" {
+			p.Error = resp.Status
+		}
+		return errors.New(p.Error)
+	}
+	return json.NewDecoder(resp.Body).Decode(out)
+}
+
+// unreachable says what runs and what does not, and the next command.
+func (f *apiFlags) unreachable(err error) error {
+	switch {
+	case f.url != "":
+		return fmt.Errorf("no gateway answers at %s: %w", f.url, err)
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no gateway runs on the data folder %s; start one with: masar serve --config FILE, or name its folder with --data", f.data)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%s may only be used by the user the gateway runs as: %w", filepath.Join(f.data, admin.SocketName), err)
+	}
+	return err
+}

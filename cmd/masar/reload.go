@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/spf13/cobra"
+)
+
+func newReload() *cobra.Command {
+	var f apiFlags
+	cmd := &cobra.Command{
+		Use:     "reload",
+		Short:   "Apply the changed configuration",
+		GroupID: groupGateway,
+		Long: `Makes the running gateway read its configuration again and prints what changed. A file
+with mistakes is refused whole and the gateway keeps running as it was. Binds whose
+carrier or account did not change are not touched.`,
+		Example: "  masar check masar.yaml && masar reload",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var answer struct {
+				Changes []string `json:"changes"`
+			}
+			if err := f.call(cmd.Context(), http.MethodPost, "/v1/reload", &answer); err != nil {
+				return err
+			}
+			for _, c := range answer.Changes {
+				fmt.Fprintln(cmd.OutOrStdout(), c)
+			}
+			if len(answer.Changes) == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "nothing changed")
+			}
+			return nil
+		},
+	}
+	f.register(cmd)
+	return cmd
+}

@@ -1,0 +1,393 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"masar/config"
+	"masar/gateway"
+	"masar/queue"
+	"masar/smpp"
+	"masar/smpp/pdu"
+	"masar/smpp/receipt"
+	"masar/smpp/text"
+)
+
+// loadConfig reads a configuration with the statuses' names known.
+func loadConfig(path string) (*config.Config, []config.Warning, error) {
+	return config.ParseOptions{StatusName: func(name string) (uint32, bool) {
+		st, err := pdu.ParseStatus(name)
+		return uint32(st), err == nil
+	}}.Load(path)
+}
+
+// setup translates the part of a configuration that a reload swaps.
+func setup(c *config.Config) (gateway.Setup, error) {
+	s := gateway.Setup{
+		Zone:         c.TimeZone.Location(),
+		MaxSchedule:  c.MaxSchedule,
+		Shares:       [queue.Classes]int{queue.Normal: c.Shares.Normal, queue.Bulk: c.Shares.Bulk},
+		MobileExpiry: c.MO.Expiry,
+	}
+	auth := authStatus(c.AuthRefusal)
+	for i := range c.Accounts {
+		s.Accounts = append(s.Accounts, account(&c.Accounts[i], auth))
+	}
+	for i := range c.Carriers {
+		k, err := carrier(&c.Carriers[i], c)
+		if err != nil {
+			return s, fmt.Errorf("carriers[%d] %s: %w", i, c.Carriers[i].Name, err)
+		}
+		s.Carriers = append(s.Carriers, k)
+	}
+	for i := range c.Routes {
+		s.Routes = append(s.Routes, routeOf(&c.Routes[i]))
+	}
+	for _, m := range c.MobileOriginated {
+		rule := gateway.MobileRule{To: m.To, Keyword: m.Keyword, Account: m.Account, Whole: m.Whole}
+		if m.Regex != "" {
+			re, err := regexp.Compile(m.Regex)
+			if err != nil {
+				return s, err
+			}
+			rule.Regexp = re
+		}
+		s.Mobile = append(s.Mobile, rule)
+	}
+	return s, nil
+}
+
+func authStatus(name string) pdu.Status {
+	switch name {
+	case "invsysid":
+		return pdu.ESME_RINVSYSID
+	case "bindfail":
+		return pdu.ESME_RBINDFAIL
+	}
+	return pdu.ESME_RINVPASWD
+}
+
+func account(a *config.Account, auth pdu.Status) gateway.Account {
+	out := gateway.Account{
+		SystemID: a.SystemID, MaxBinds: a.Binds, Allow: a.Allow,
+		Throughput: a.Throughput.PerSecond(), Burst: float64(a.Burst), Window: a.Window, Park: a.Park, DeliverWindow: a.DeliverWindow,
+		Class: class(a.Class), MaxClass: class(a.MaxClass), Weight: a.Weight,
+		DefaultSender: a.DefaultSender, Services: a.Services, Room: a.Room,
+		Codings:         text.Codings{Default: alphabet(a.DefaultAlphabet), One: alphabet(a.DataCoding1)},
+		ValidityDefault: a.Validity.Default, ValidityMax: a.Validity.Max,
+		MaxParts: a.MaxParts, EmptyRefused: a.EmptyMessage == "refuse", AuthStatus: auth,
+		OutboxTTL: a.OutboxTTL, Zone: a.TimeZone.Location(),
+		Receipts: gateway.AccountReceipts{NoTLVs: !a.Receipts.TLVs, DateDigits: a.Receipts.DateDigits, PerPart: a.Receipts.PerPart},
+	}
+	for _, h := range append([]config.Secret{a.PasswordHash}, a.PasswordHashes...) {
+		if !h.IsZero() {
+			out.PasswordHash = append(out.PasswordHash, h.Reveal())
+		}
+	}
+	for _, b := range a.BindTypes {
+		out.BindTypes = append(out.BindTypes, map[string]pdu.Command{
+			"transmitter": pdu.CmdBindTransmitter, "receiver": pdu.CmdBindReceiver, "transceiver": pdu.CmdBindTransceiver}[b])
+	}
+	for _, s := range a.Senders {
+		out.Senders = append(out.Senders, sender(s))
+	}
+	out.Numbers = gateway.NumberRule{
+		Mode:    map[string]gateway.NumberMode{"strict": gateway.NumbersStrict, "keep": gateway.NumbersKeep}[a.Numbers.Rule],
+		Country: a.Numbers.Country,
+		TONNPI:  tonNPI(a.Numbers.TONNPI, a.Numbers.TON, a.Numbers.NPI),
+	}
+	out.MessageID = map[string]gateway.IDForm{"decimal": gateway.DecimalID, "short": gateway.ShortID}[a.MessageID]
+	out.Receipts.IDForm = map[string]gateway.ReceiptID{
+		"hex": gateway.ReceiptHex, "decimal": gateway.ReceiptDecimal, "padded": gateway.ReceiptPadded}[a.Receipts.ID]
+	t := timers(a.Timers)
+	out.Timers = &t
+	return out
+}
+
+// sender reads AHWAL, MOI* or 1000-1999.
+func sender(s string) gateway.Sender {
+	if from, to, ok := strings.Cut(s, "-"); ok {
+		a, err1 := strconv.ParseUint(from, 10, 64)
+		b, err2 := strconv.ParseUint(to, 10, 64)
+		if err1 == nil && err2 == nil {
+			return gateway.Sender{From: a, To: b}
+		}
+	}
+	if prefix, ok := strings.CutSuffix(s, "*"); ok {
+		return gateway.Sender{Prefix: prefix}
+	}
+	return gateway.Sender{Exact: s}
+}
+
+func tonNPI(mode string, ton, npi int) gateway.AddressTONNPI {
+	out := gateway.AddressTONNPI{TON: uint8(ton), NPI: uint8(npi)}
+	switch mode {
+	case "keep":
+		out.Mode = gateway.TONNPIKeep
+	case "override", "fixed":
+		out.Mode = gateway.TONNPIFixed
+	}
+	return out
+}
+
+func class(name string) queue.Class {
+	c, ok := queue.ParseClass(name)
+	if !ok {
+		return queue.Normal
+	}
+	return c
+}
+
+func alphabet(name string) text.Encoding {
+	switch name {
+	case "latin1":
+		return text.Latin1
+	case "ascii":
+		return text.ASCII
+	}
+	return text.GSM7
+}
+
+func timers(t config.BindTimers) smpp.Timers {
+	return smpp.Timers{EnquireLink: t.EnquireLink, Inactivity: t.Inactivity, Response: t.Response}
+}
+
+func carrier(c *config.Carrier, all *config.Config) (gateway.Carrier, error) {
+	out := gateway.Carrier{
+		Name: c.Name, Addrs: c.Addrs, AllAddrs: c.Mode == "all", ReceiveAddrs: c.ReceiverAddrs, LocalAddr: c.LocalAddr,
+		SystemID: c.SystemID, Password: c.Password.Reveal(), SystemType: c.SystemType, Version: uint8(c.InterfaceVersion),
+		AddressRange: c.AddressRange, RangeTON: uint8(c.AddrTON), RangeNPI: uint8(c.AddrNPI),
+		Transceivers: c.Binds.Transceiver, Transmitters: c.Binds.Transmitter, Receivers: c.Binds.Receiver,
+		Window: c.Window, Throughput: c.Throughput.PerSecond(), Burst: float64(c.Burst),
+		Timers: timers(c.Timers),
+		Backoff: smpp.Backoff{Min: c.Reconnect.Min, Max: c.Reconnect.Max,
+			Refused: c.Reconnect.Refused, AlreadyBound: c.Reconnect.AlreadyBound},
+		ServiceType: c.ServiceType, ProtocolID: octet(c.ProtocolID), Priority: octet(c.Priority),
+		Validity: map[string]gateway.ValidityForm{"none": gateway.NoValidity, "absolute": gateway.AbsoluteValidity}[c.Validity],
+		Source:   gateway.Addressing{TONNPI: tonNPI(c.Source.Rule, c.Source.TON, c.Source.NPI)},
+		Dest: gateway.Addressing{TONNPI: tonNPI(c.Destination.Rule, c.Destination.TON, c.Destination.NPI),
+			Strip: c.Destination.Strip, Prefix: c.Destination.Prefix},
+		Alphanumeric: map[string]gateway.SenderRule{"replace": gateway.ReplaceSender, "refuse": gateway.RefuseSender}[c.Alphanumeric.Rule],
+		Replacement:  c.Alphanumeric.Sender,
+		Codings:      text.Codings{Default: alphabet(c.DefaultAlphabet), One: text.ASCII},
+		Packed:       c.Packed,
+		Style:        style(c.Segmentation), MaxShortMessage: c.MaxShortMessage, MaxParts: c.MaxParts,
+		Statuses: statuses(c.Statuses),
+		Retry:    gateway.RetrySchedule{Delays: all.Retry.Default, Tries: all.Retry.Tries, Jitter: float64(all.Retry.Jitter)},
+	}
+	out.Timers.SessionInit = all.Timers.SessionInit
+	out.DataCoding = dataCodings(c)
+	if c.Hours != nil {
+		out.Hours = c.Hours
+	}
+	if len(c.Retry) > 0 {
+		out.StatusRetry = map[pdu.Status]gateway.RetrySchedule{}
+	}
+	for _, r := range c.Retry {
+		for _, st := range r.Statuses {
+			out.StatusRetry[pdu.Status(st)] = gateway.RetrySchedule{Delays: r.Delays, Tries: r.Tries, Jitter: float64(all.Retry.Jitter)}
+			// A schedule of its own makes a status temporary, whatever it usually means.
+			if _, said := out.Statuses[pdu.Status(st)]; !said {
+				out.Statuses[pdu.Status(st)] = gateway.AnswerTemporary
+			}
+		}
+	}
+	for _, t := range c.TLVs {
+		out.TLVs = pdu.TLVs(out.TLVs).Append(pdu.Tag(t.Tag), t.Octets)
+	}
+	out.Receipts = carrierReceipts(&c.Receipts)
+	var err error
+	if out.TLS, err = carrierTLS(c.TLS); err != nil {
+		return out, err
+	}
+	out.Identity, err = identity(c, all)
+	return out, err
+}
+
+// identity changes whenever anything that makes up a carrier does, its secrets and the
+// contents of its files included.
+func identity(c *config.Carrier, all *config.Config) (string, error) {
+	h := sha256.New()
+	if err := json.NewEncoder(h).Encode(struct {
+		Carrier *config.Carrier
+		Retry   config.Retry
+		Init    string
+		Zones   []string
+	}{c, all.Retry, all.Timers.SessionInit.String(), []string{c.Receipts.Zone.String()}}); err != nil {
+		return "", err
+	}
+	fmt.Fprintf(h, "%q", c.Password.Reveal())
+	if c.Hours != nil {
+		fmt.Fprintf(h, "%s", c.Hours.Zone)
+	}
+	if c.TLS != nil {
+		for _, path := range []string{c.TLS.CA, c.TLS.Cert, c.TLS.Key} {
+			if path == "" {
+				continue
+			}
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return "", err
+			}
+			h.Write(b)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func octet(n *int) *uint8 {
+	if n == nil {
+		return nil
+	}
+	b := uint8(*n)
+	return &b
+}
+
+func style(name string) text.Style {
+	switch name {
+	case "udh8":
+		return text.UDH8
+	case "sar":
+		return text.SAR
+	case "payload":
+		return text.Payload
+	}
+	return text.UDH16
+}
+
+// dataCodings are the carrier's numbers for encodings. The default alphabet's own number
+// is data_coding 0 unless the configuration says another.
+func dataCodings(c *config.Carrier) map[text.Encoding]uint8 {
+	out := map[text.Encoding]uint8{
+		text.UCS2: uint8(c.DataCoding.UCS2), text.Binary: uint8(c.DataCoding.Binary),
+	}
+	switch def := alphabet(c.DefaultAlphabet); def {
+	case text.GSM7:
+		out[text.GSM7] = uint8(c.DataCoding.GSM7)
+		out[text.Latin1] = uint8(c.DataCoding.Latin1)
+		out[text.ASCII] = uint8(c.DataCoding.ASCII)
+	default:
+		out[def] = text.CodingDefault
+		for e, dc := range map[text.Encoding]int{text.Latin1: c.DataCoding.Latin1, text.ASCII: c.DataCoding.ASCII} {
+			if e != def {
+				out[e] = uint8(dc)
+			}
+		}
+	}
+	return out
+}
+
+func statuses(s config.Statuses) map[pdu.Status]gateway.AnswerClass {
+	out := map[pdu.Status]gateway.AnswerClass{}
+	for class, list := range map[gateway.AnswerClass][]config.Status{
+		gateway.AnswerThrottle: s.Throttle, gateway.AnswerTemporary: s.Temporary,
+		gateway.AnswerElsewhere: s.Elsewhere, gateway.AnswerPermanent: s.Permanent,
+	} {
+		for _, st := range list {
+			out[pdu.Status(st)] = class
+		}
+	}
+	return out
+}
+
+func carrierReceipts(r *config.CarrierReceipts) gateway.CarrierReceipts {
+	out := gateway.CarrierReceipts{
+		Ask:      map[string]gateway.AskReceipts{"always": gateway.AlwaysAsk, "never": gateway.NeverAsk}[r.Ask],
+		LastPart: r.Parts == "last_part",
+		Wait:     r.Wait,
+	}
+	detect, _ := receipt.ParseDetect(r.Detect)
+	out.Options = receipt.Options{Detect: detect, PreferText: r.Prefer == "text", Zone: r.Zone.Location()}
+	resp, known1 := receipt.ParseForm(r.ID.Resp)
+	rec, known2 := receipt.ParseForm(r.ID.Receipt)
+	out.RespForm, out.TextForm, out.FormsKnown = resp, rec, known1 && known2
+	return out
+}
+
+func carrierTLS(t *config.CarrierTLS) (*tls.Config, error) {
+	if t == nil || !t.Enabled {
+		return nil, nil
+	}
+	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify}
+	if t.CA != "" {
+		pool, err := certPool(t.CA)
+		if err != nil {
+			return nil, err
+		}
+		out.RootCAs = pool
+	}
+	if t.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		if err != nil {
+			return nil, err
+		}
+		out.Certificates = []tls.Certificate{pair}
+	}
+	return out, nil
+}
+
+func certPool(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", path)
+	}
+	return pool, nil
+}
+
+func listeners(c *config.Config) ([]gateway.Listener, error) {
+	var out []gateway.Listener
+	for _, l := range c.Listen {
+		g := gateway.Listener{Addr: l.Addr, Allow: l.Allow, MaxSessions: l.MaxSessions}
+		if l.TLS != nil {
+			pair, err := tls.LoadX509KeyPair(l.TLS.Cert, l.TLS.Key)
+			if err != nil {
+				return nil, err
+			}
+			g.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
+			if l.TLS.ClientCA != "" {
+				pool, err := certPool(l.TLS.ClientCA)
+				if err != nil {
+					return nil, err
+				}
+				g.TLS.ClientCAs, g.TLS.ClientAuth = pool, tls.RequireAndVerifyClientCert
+			}
+		}
+		out = append(out, g)
+	}
+	return out, nil
+}
+
+func routeOf(r *config.Route) gateway.Route {
+	out := gateway.Route{
+		Name: r.Name, Prefixes: r.Prefix, Accounts: r.Accounts, Senders: r.Senders, Services: r.Services,
+		FailoverAfter: r.FailoverAfter, MaxWait: r.MaxWait, ReceiptWait: r.ReceiptWait,
+		Uncertain: map[string]gateway.Uncertain{"fail": gateway.FailUncertain, "hold": gateway.HoldUncertain}[r.Uncertain],
+		Receipts:  map[string]gateway.AskReceipts{"always": gateway.AlwaysAsk}[r.Receipts],
+	}
+	for _, c := range r.Classes {
+		out.Classes = append(out.Classes, class(c))
+	}
+	for _, m := range r.Carriers {
+		out.Carriers = append(out.Carriers, gateway.RouteCarrier{Name: m.Name(), Weight: m.Weight, Failover: m.Failover != ""})
+	}
+	return out
+}
+
+// serverTimers are the client sessions' timers before their account is known.
+func serverTimers(c *config.Config) smpp.Timers {
+	t := timers(c.Timers.BindTimers)
+	t.SessionInit = c.Timers.SessionInit
+	return t
+}

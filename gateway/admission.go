@@ -1,0 +1,389 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"masar/queue"
+	"masar/route"
+	"masar/smpp"
+	"masar/smpp/pdu"
+	"masar/smpp/text"
+)
+
+// submission is one submit_sm on its way to disk: the message, the step that stores it and
+// the reply that waits. It stays the message's Origin, so that its receipt does not
+// overtake its submit_sm_resp on another bind.
+type submission struct {
+	m      queue.Message
+	accept queue.Accept
+	steps  [1]queue.Step
+	reply  smpp.Reply
+	client *client
+	began  time.Time
+	mark   atomic.Uint64 // where in the session's outgoing octets its submit_sm_resp ends
+}
+
+// now is already over: Commit with it never blocks a session's reader.
+var now context.Context = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// submit takes one submit_sm: a refusal at once, or an answer when it is on disk.
+func (c *client) submit(p *pdu.SubmitSM, r smpp.Reply) {
+	t := time.Now()
+	if no := c.mayAct(t, 1); no.why != Accepted {
+		c.refused(no, p.Source.Addr, p.Dest.Addr)
+		r.Send(no.wire(), nil)
+		return
+	}
+	s := &submission{client: c, reply: r, began: t}
+	if no := c.admit(s, p, t); no.why != Accepted {
+		c.refused(no, p.Source.Addr, p.Dest.Addr)
+		r.Send(no.wire(), nil)
+		return
+	}
+	if p.ReplaceIfPresent == 1 {
+		c.g.desk.replaceIfPresent(s)
+		return
+	}
+	c.commit(s)
+}
+
+// mayAct asks what stands before the message itself: shutdown and rate.
+func (c *client) mayAct(t time.Time, n int) refused {
+	switch {
+	case c.g.closing.Load():
+		return refuse(ShuttingDown, "")
+	case c.account.overRate(t, n):
+		return refuse(OverRate, "")
+	}
+	return refused{}
+}
+
+// commit hands an admitted submission to the store.
+func (c *client) commit(s *submission) {
+	s.steps[0] = &s.accept
+	c.g.met.openSubmits.Add(1)
+	if err := c.g.store.Commit(now, s, s.steps[:]...); err != nil {
+		s.Done(err)
+	}
+}
+
+// Done answers the client. It runs on the committer.
+func (s *submission) Done(err error) {
+	c := s.client
+	c.g.met.openSubmits.Add(-1)
+	if err != nil {
+		no := refuse(whyNotStored(err), err.Error())
+		c.refused(no, []byte(s.m.Source.Addr), []byte(s.m.Dest.Addr))
+		s.reply.Send(no.wire(), nil)
+		return
+	}
+	c.account.met.submits[Accepted].Inc()
+	c.account.met.commit.Observe(time.Since(s.began).Seconds())
+	s.mark.Store(s.reply.SendID(pdu.ESME_ROK, c.account.opt.Load().shown(&s.m)))
+	if s.client.session.State() == smpp.Closed {
+		c.account.met.unheard.Inc()
+	}
+}
+
+func whyNotStored(err error) Refusal {
+	switch {
+	case errors.Is(err, queue.ErrFull):
+		return QueueFull
+	case errors.Is(err, queue.ErrDiskFull):
+		return DiskFull
+	case errors.Is(err, queue.ErrBusy):
+		return StoreBusy
+	case errors.Is(err, queue.ErrClosed):
+		return ShuttingDown
+	}
+	return StoreFailed
+}
+
+// refused counts and logs a refusal: the first of its kind at once, then one line in ten
+// seconds with the count of those between.
+func (c *client) refused(no refused, source, dest []byte) {
+	a := c.account
+	a.met.submits[no.why].Inc()
+	t := time.Now()
+	a.mu.Lock()
+	l := &a.refusals[no.why]
+	if t.Sub(l.last) < refusalLogEvery {
+		l.silent++
+		a.mu.Unlock()
+		return
+	}
+	silent := l.silent
+	l.last, l.silent = t, 0
+	a.mu.Unlock()
+	c.g.log.Warn("submit refused", slog.String("account", a.name), slog.String("reason", no.why.String()),
+		slog.String("status", no.wire().String()), slog.String("rule", refusals[no.why].rule), slog.String("detail", no.detail),
+		slog.String("from", printable(source)), slog.Any("to", c.g.number(printable(dest))), slog.Int("not_logged", silent))
+}
+
+// admit fills s from p or says why not. It is a brain but for the account's and the
+// world's pointers that it reads.
+func (c *client) admit(s *submission, p *pdu.SubmitSM, t time.Time) refused {
+	o := c.account.opt.Load()
+	w := c.g.world.Load()
+	if bad := p.Check(); bad != nil {
+		return refused{InvalidField, bad.Status, bad.Error()}
+	}
+	if p.DefaultMsgID != 0 {
+		return refuse(UnknownDefaultMessage, strconv.Itoa(int(p.DefaultMsgID)))
+	}
+	m := &s.m
+	body, no := payload(p)
+	if no.why != Accepted {
+		return no
+	}
+	if no := c.address(m, o, p); no.why != Accepted {
+		return no
+	}
+	if !o.maySendService(p.ServiceType) {
+		return refuse(ServiceNotAllowed, printable(p.ServiceType))
+	}
+	if no := schedule(m, o, &w.setup, p, t); no.why != Accepted {
+		return no
+	}
+	m.Account = c.account.number
+	m.Class = o.class(p.PriorityFlag)
+	m.Accepted = queue.At(t)
+	m.ServiceType = c.intern.string(p.ServiceType)
+	m.ESMClass, m.ProtocolID, m.Priority = p.ESMClass, p.ProtocolID, p.PriorityFlag
+	m.RegisteredDelivery, m.DataCoding = p.RegisteredDelivery, p.DataCoding
+	if no := checkText(o, m.ESMClass, m.DataCoding, body, p.TLVs); no.why != Accepted {
+		return no
+	}
+	q := route.Query{Dest: m.Dest.Addr, Source: m.Source.Addr, ServiceType: m.ServiceType, Account: m.Account, Class: uint8(m.Class)}
+	grp := w.route(q)
+	if grp == nil {
+		return refuse(NoRoute, "")
+	}
+	if grp.maxParts < o.MaxParts && !shortEnough(o, m, body, grp.maxParts, grp.style) || !shortEnough(o, m, body, o.MaxParts, grp.style) {
+		return refuse(TooLong, strconv.Itoa(len(body))+" octets")
+	}
+	if submits, _ := c.g.opt.Full(); submits {
+		return refuse(DiskFull, "")
+	}
+	own(m, body, p.TLVs)
+	m.Origin = s
+	s.accept = queue.Accept{M: m, Short: o.MessageID == ShortID, Due: m.Due}
+	s.accept.Decimal = o.MessageID == DecimalID
+	s.accept.Lane = queue.Lane{Target: queue.Target(grp.number, grp.pin(m, body)), Class: m.Class, Account: m.Account}
+	return refused{}
+}
+
+// payload is the message's octets, wherever they stand.
+func payload(p *pdu.SubmitSM) ([]byte, refused) {
+	if len(p.TLVs) == 0 {
+		return p.ShortMessage, refused{}
+	}
+	long, ok := p.TLVs.Get(pdu.TagMessagePayload)
+	if !ok {
+		return p.ShortMessage, refused{}
+	}
+	if len(p.ShortMessage) > 0 {
+		return nil, refuse(BothBodies, "")
+	}
+	return long, refused{}
+}
+
+// own copies what the message keeps out of the session's read buffer, in one allocation.
+func own(m *queue.Message, body []byte, tlvs pdu.TLVs) {
+	keep := 0
+	for tag, v := range tlvs.All() {
+		if tag != pdu.TagMessagePayload {
+			keep += 4 + len(v)
+		}
+	}
+	if keep+len(body) == 0 {
+		return
+	}
+	b := make([]byte, 0, len(body)+keep)
+	b = append(b, body...)
+	m.Body = b[:len(body):len(body)]
+	if keep > 0 {
+		rest := pdu.TLVs(b[len(body):len(body)])
+		for tag, v := range tlvs.All() {
+			if tag != pdu.TagMessagePayload {
+				rest = rest.Append(tag, v)
+			}
+		}
+		m.TLVs = rest
+	}
+}
+
+// address sets the message's addresses: the sender allowed, the destination normalised,
+// what the client wrote kept for its receipts.
+func (c *client) address(m *queue.Message, o *Account, p *pdu.SubmitSM) refused {
+	source := p.Source.Addr
+	if len(source) == 0 && o.DefaultSender != "" {
+		m.Source = alphanumericOrE164(o.DefaultSender)
+	} else {
+		if !o.maySendAs(source) {
+			return refuse(SenderNotAllowed, printable(source))
+		}
+		m.Source = queue.Address{TON: p.Source.TON, NPI: p.Source.NPI, Addr: c.intern.string(source)}
+	}
+	var buf [64]byte
+	n, err := o.Numbers.read(buf[:0], p.Dest.Addr)
+	if err != nil {
+		return refuse(BadDestination, err.Error())
+	}
+	m.Dest = queue.Address{TON: p.Dest.TON, NPI: p.Dest.NPI, Addr: string(n)}
+	if string(n) != string(p.Dest.Addr) {
+		m.DestWritten = queue.Address{TON: p.Dest.TON, NPI: p.Dest.NPI, Addr: string(p.Dest.Addr)}
+	}
+	switch o.Numbers.TONNPI.Mode {
+	case TONNPIFixed:
+		m.Dest.TON, m.Dest.NPI = o.Numbers.TONNPI.TON, o.Numbers.TONNPI.NPI
+	case TONNPIAuto:
+		if len(n) > 6 {
+			m.Dest.TON, m.Dest.NPI = pdu.TONInternational, pdu.NPIISDN
+		}
+	}
+	if m.DestWritten.Addr == "" && (m.Dest.TON != p.Dest.TON || m.Dest.NPI != p.Dest.NPI) {
+		m.DestWritten = queue.Address{TON: p.Dest.TON, NPI: p.Dest.NPI, Addr: m.Dest.Addr}
+	}
+	return refused{}
+}
+
+// alphanumericOrE164 types a sender from the configuration by what it is.
+func alphanumericOrE164(s string) queue.Address {
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return queue.Address{TON: pdu.TONAlphanumeric, NPI: pdu.NPIUnknown, Addr: s}
+		}
+	}
+	if len(s) <= 6 {
+		return queue.Address{TON: pdu.TONNetworkSpecific, NPI: pdu.NPIUnknown, Addr: s}
+	}
+	return queue.Address{TON: pdu.TONInternational, NPI: pdu.NPIISDN, Addr: s}
+}
+
+// read normalises a destination by the account's rule.
+func (r *NumberRule) read(dst, written []byte) ([]byte, error) {
+	if r.Mode == NumbersKeep {
+		if len(written) > 0 && written[0] == '+' {
+			written = written[1:]
+		}
+		return digitsOnly(append(dst, written...))
+	}
+	n, err := appendNumber(dst, written, r.Country)
+	if err == nil || r.Mode == NumbersStrict {
+		return n, err
+	}
+	switch err {
+	case errNumberShortCode, errNumberNotMobile, errNumberShort, errNumberLong:
+		return digitsOnly(n)
+	}
+	return n, err
+}
+
+func digitsOnly(b []byte) ([]byte, error) {
+	switch {
+	case len(b) == 0:
+		return b, errNumberEmpty
+	case len(b) > maxAddress:
+		return b, errNumberLong
+	}
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return b, errNumberCharacter
+		}
+	}
+	return b, nil
+}
+
+// schedule sets Due and Expires. The default validity counts from the moment the message
+// may leave.
+func schedule(m *queue.Message, o *Account, s *Setup, p *pdu.SubmitSM, t time.Time) refused {
+	start := t
+	if len(p.ScheduleDeliveryTime) > 0 {
+		due, given, err := pdu.ParseTime(p.ScheduleDeliveryTime, t, o.Zone)
+		switch {
+		case err != nil:
+			return refuse(BadSchedule, err.Error())
+		case given && due.Before(t):
+			return refuse(BadSchedule, "in the past")
+		case given && due.After(t.Add(s.MaxSchedule)):
+			return refuse(BadSchedule, "further ahead than "+s.MaxSchedule.String())
+		case given:
+			m.Due, start = queue.At(due), due
+		}
+	}
+	end := start.Add(o.ValidityDefault)
+	if len(p.ValidityPeriod) > 0 {
+		until, given, err := pdu.ParseTime(p.ValidityPeriod, t, o.Zone)
+		switch {
+		case err != nil:
+			return refuse(BadValidity, err.Error())
+		case given && !until.After(start):
+			return refuse(BadValidity, "ends before the message may leave")
+		case given:
+			end = until
+		}
+	}
+	if most := start.Add(o.ValidityMax); end.After(most) {
+		end = most
+	}
+	m.Expires = queue.At(end)
+	return refused{}
+}
+
+// checkText refuses what no handset could show: a broken header, octets that are no text.
+func checkText(o *Account, esmClass, dataCoding uint8, body []byte, tlvs pdu.TLVs) refused {
+	if esmClass&pdu.ESMClassUDHI != 0 {
+		_, _, n, err := text.ParseUDH(body)
+		if err != nil {
+			return refuse(BrokenUDH, err.Error())
+		}
+		body = body[n:]
+	}
+	if len(body) == 0 {
+		if o.EmptyRefused {
+			return refuse(EmptyMessage, "")
+		}
+		return refused{}
+	}
+	if e, known := o.Codings.Encoding(dataCoding); known && e == text.UCS2 && !concatenated(esmClass, tlvs) {
+		if err := text.ValidUCS2(body); err != nil {
+			return refuse(BadText, err.Error())
+		}
+	}
+	return refused{}
+}
+
+// concatenated tells whether the client made the parts itself.
+func concatenated(esmClass uint8, tlvs []byte) bool {
+	if esmClass&pdu.ESMClassUDHI != 0 {
+		return true
+	}
+	if len(tlvs) == 0 {
+		return false
+	}
+	_, sar := pdu.TLVs(tlvs).Get(pdu.TagSARTotalSegments)
+	return sar
+}
+
+// shortEnough tells whether the message needs at most most parts.
+func shortEnough(o *Account, m *queue.Message, body []byte, most int, style text.Style) bool {
+	e, known := o.Codings.Encoding(m.DataCoding)
+	if !known {
+		e = text.Binary
+	}
+	if concatenated(m.ESMClass, m.TLVs) || text.FitsOne(body, e) {
+		return true
+	}
+	parts, err := text.SplitOctets(nil, body, e, style)
+	return err == nil && len(parts) <= most
+}

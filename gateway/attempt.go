@@ -1,0 +1,276 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"masar/queue"
+	"masar/smpp/pdu"
+	"masar/smpp/text"
+)
+
+// errTooLong: the text needs more parts than the carrier takes.
+var errTooLong = errors.New("too many parts for the carrier")
+
+// A split is one attempt's way of writing a message for one carrier: what all its parts
+// share, and the octets of each.
+type split struct {
+	esmClass   uint8
+	dataCoding uint8
+	style      text.Style
+	payload    bool // the octets travel as message_payload
+	reference  uint16
+	parts      [][]byte // short_message of each part, user data header included
+}
+
+// plan writes m as this carrier wants it. One part is the common case and does not
+// allocate: parts then aliases m.Body. scratch is reused between calls.
+func (o *Carrier) plan(m *queue.Message, codings text.Codings, reference uint16, scratch *split) error {
+	s := scratch
+	*s = split{esmClass: m.ESMClass &^ 0x03, dataCoding: m.DataCoding, style: o.Style, parts: s.parts[:0], reference: reference}
+	body := m.Body
+	if concatenated(m.ESMClass, m.TLVs) {
+		// The client's own parts: as they are, octet for octet.
+		s.payload = len(body) > o.MaxShortMessage
+		s.parts = append(s.parts, body)
+		return nil
+	}
+	e, known := codings.Encoding(m.DataCoding)
+	if !known {
+		e = text.Binary
+	}
+	if e != text.Binary {
+		var err error
+		if body, e, err = o.recode(s, body, e); err != nil {
+			return err
+		}
+	}
+	switch {
+	case text.FitsOne(body, e):
+		if o.Packed && e == text.GSM7 && s.dataCoding == 0 {
+			body = text.PackGSM(nil, body, 0)
+		}
+		s.payload = len(body) > o.MaxShortMessage
+		s.parts = append(s.parts, body)
+		return nil
+	case o.Style == text.Payload:
+		s.payload = true
+		s.parts = append(s.parts, body)
+		return nil
+	}
+	return o.cut(s, body, e)
+}
+
+// recode brings a text into an alphabet that the carrier has: as it is where it can be,
+// else re-encoded where nothing is lost, else UCS-2.
+func (o *Carrier) recode(s *split, body []byte, e text.Encoding) ([]byte, text.Encoding, error) {
+	class, hasClass := text.Class(s.dataCoding)
+	if e == text.UCS2 {
+		body = text.TrimBOM(body)
+	}
+	if coding, ok := o.coding(e); ok {
+		if !hasClass {
+			s.dataCoding = coding
+		}
+		return body, e, nil
+	}
+	txt, err := text.Decode(body, e)
+	if err != nil {
+		return nil, e, err
+	}
+	to := text.UCS2
+	if out, err := text.Encode(nil, txt, o.Codings.Default); err == nil {
+		body, to = out, o.Codings.Default
+	} else if body, err = text.Encode(nil, txt, text.UCS2); err != nil {
+		return nil, e, err
+	}
+	s.dataCoding, _ = o.coding(to)
+	if hasClass {
+		if dc, ok := text.WithClass(to, class); ok {
+			s.dataCoding = dc
+		}
+	}
+	return body, to, nil
+}
+
+// coding is the carrier's data_coding for an encoding; false: it has none.
+func (o *Carrier) coding(e text.Encoding) (uint8, bool) {
+	if dc, ok := o.DataCoding[e]; ok {
+		return dc, true
+	}
+	if e == o.Codings.Default {
+		return text.CodingDefault, true
+	}
+	if e == text.GSM7 {
+		return 0, false // only data_coding 0 could say it, and there it means something else
+	}
+	dc := o.Codings.Coding(e)
+	back, known := o.Codings.Encoding(dc)
+	return dc, known && back == e
+}
+
+// cut splits octets into parts with the style's headers, all in one allocation.
+func (o *Carrier) cut(s *split, body []byte, e text.Encoding) error {
+	var room [8][]byte
+	pieces, err := text.SplitOctets(room[:0], body, e, o.Style)
+	if err != nil {
+		return err
+	}
+	if len(pieces) > o.MaxParts {
+		return errTooLong
+	}
+	packed := o.Packed && e == text.GSM7 && s.dataCoding == 0
+	if o.Style == text.SAR {
+		for _, p := range pieces {
+			if packed {
+				p = text.PackGSM(nil, p, 0)
+			}
+			s.parts = append(s.parts, p)
+		}
+		return nil
+	}
+	s.esmClass |= pdu.ESMClassUDHI
+	buf := make([]byte, 0, len(body)+len(pieces)*8)
+	for i, p := range pieces {
+		from := len(buf)
+		buf = text.AppendConcatUDH(buf, o.Style, s.reference, uint8(len(pieces)), uint8(i+1))
+		if packed {
+			buf = text.PackGSM(buf, p, text.FillBits(len(buf)-from))
+		} else {
+			buf = append(buf, p...)
+		}
+		s.parts = append(s.parts, buf[from:len(buf):len(buf)])
+	}
+	return nil
+}
+
+// write fills p with one part of a split.
+func (o *Carrier) write(p *pdu.SubmitSM, m *queue.Message, s *split, part int, receipt bool, buf *writeBuffers, now time.Time) {
+	tlvs := buf.tlvs[:0]
+	*p = pdu.SubmitSM{
+		ServiceType:        append(buf.service[:0], orElse(m.ServiceType, o.ServiceType)...),
+		ESMClass:           s.esmClass,
+		ProtocolID:         m.ProtocolID,
+		PriorityFlag:       m.Priority,
+		DataCoding:         s.dataCoding,
+		RegisteredDelivery: m.RegisteredDelivery,
+	}
+	if o.ProtocolID != nil {
+		p.ProtocolID = *o.ProtocolID
+	}
+	if o.Priority != nil {
+		p.PriorityFlag = *o.Priority
+	}
+	switch {
+	case !receipt:
+		p.RegisteredDelivery = 0
+	case p.RegisteredDelivery&pdu.RegisteredReceiptMask != pdu.RegisteredFinal:
+		// The client may want failures only: which outcomes it hears is decided here, and
+		// the carrier is asked for every final one.
+		p.RegisteredDelivery = p.RegisteredDelivery&^pdu.RegisteredReceiptMask | pdu.RegisteredFinal
+	}
+	source := &m.Source
+	if o.Alphanumeric == ReplaceSender && !isDigits(source.Addr) {
+		buf.replaced = alphanumericOrE164(o.Replacement)
+		source = &buf.replaced
+	}
+	p.Source = o.Source.rewrite(buf.source[:0], source)
+	p.Dest = o.Dest.rewrite(buf.dest[:0], &m.Dest)
+	p.ValidityPeriod = o.validity(buf.validity[:0], m, now)
+	for tag, v := range pdu.TLVs(m.TLVs).All() {
+		tlvs = tlvs.Append(tag, v)
+	}
+	tlvs = append(tlvs, o.TLVs...)
+	if s.style == text.SAR && len(s.parts) > 1 {
+		tlvs = tlvs.AppendUint16(pdu.TagSARMsgRefNum, s.reference)
+		tlvs = tlvs.AppendUint8(pdu.TagSARTotalSegments, uint8(len(s.parts)))
+		tlvs = tlvs.AppendUint8(pdu.TagSARSegmentSeqnum, uint8(part+1))
+	}
+	if s.payload {
+		tlvs = tlvs.Append(pdu.TagMessagePayload, s.parts[part])
+	} else {
+		p.ShortMessage = s.parts[part]
+	}
+	p.TLVs, buf.tlvs = tlvs, tlvs
+}
+
+// writeBuffers are the dispatcher's own, reused for every submit_sm.
+type writeBuffers struct {
+	service  [8]byte
+	source   [64]byte
+	dest     [64]byte
+	validity [32]byte
+	tlvs     pdu.TLVs
+	replaced queue.Address
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// rewrite is an address as the carrier wants it. Prefixes belong to numbers: an
+// alphanumeric sender is left as it is.
+func (a *Addressing) rewrite(dst []byte, from *queue.Address) pdu.Address {
+	addr, numeric := from.Addr, isDigits(from.Addr)
+	if numeric {
+		if a.Strip != "" && len(addr) > len(a.Strip) && addr[:len(a.Strip)] == a.Strip {
+			addr = addr[len(a.Strip):]
+		}
+		dst = append(dst, a.Prefix...)
+	}
+	out := pdu.Address{TON: from.TON, NPI: from.NPI, Addr: append(dst, addr...)}
+	switch a.TONNPI.Mode {
+	case TONNPIFixed:
+		if numeric {
+			out.TON, out.NPI = a.TONNPI.TON, a.TONNPI.NPI
+			break
+		}
+		out.TON, out.NPI = pdu.TONAlphanumeric, pdu.NPIUnknown
+	case TONNPIAuto:
+		switch {
+		case from.Addr == "":
+		case !numeric:
+			out.TON, out.NPI = pdu.TONAlphanumeric, pdu.NPIUnknown
+		case len(from.Addr) <= 6:
+			out.TON, out.NPI = pdu.TONNetworkSpecific, pdu.NPIUnknown
+		default:
+			out.TON, out.NPI = pdu.TONInternational, pdu.NPIISDN
+		}
+	}
+	return out
+}
+
+func isDigits(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// validity tells the carrier how long the message still counts.
+func (o *Carrier) validity(dst []byte, m *queue.Message, now time.Time) []byte {
+	switch o.Validity {
+	case NoValidity:
+		return nil
+	case AbsoluteValidity:
+		return pdu.AppendTime(dst, m.Expires.Time())
+	}
+	left := m.Expires.Time().Sub(now).Round(time.Second)
+	return pdu.AppendRelative(dst, max(left, time.Second))
+}
+
+// reference is the concatenation reference of an attempt: all of the id's clock that
+// changes from message to message, so that two texts to one handset differ.
+func reference(id queue.ID, attempt uint8) uint16 {
+	x := uint64(id)>>10 ^ uint64(id)<<7 ^ uint64(attempt)
+	x *= 0x9e3779b97f4a7c15
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], x)
+	return binary.BigEndian.Uint16(b[:])
+}

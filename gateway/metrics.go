@@ -1,0 +1,284 @@
+package gateway
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"masar/queue"
+	"masar/smpp"
+	"masar/smpp/pdu"
+)
+
+// metrics are the gateway's own; the store registers its own beside them. Label values
+// come from the configuration and from tables, never from traffic.
+type metrics struct {
+	openSubmits atomic.Int64 // handed to the store, not answered yet
+
+	submits          *prometheus.CounterVec
+	submitSeconds    *prometheus.HistogramVec
+	unheard          *prometheus.CounterVec
+	accountBinds     *prometheus.GaugeVec
+	bindsRefused     *prometheus.CounterVec
+	deliveries       *prometheus.CounterVec
+	redeliveries     *prometheus.CounterVec
+	outboxDepth      *prometheus.GaugeVec
+	outboxOldest     *prometheus.GaugeVec
+	ends             [10]prometheus.Counter
+	mobileUnrouted   prometheus.Counter
+	mobileIncomplete prometheus.Counter
+
+	carrierBinds    *prometheus.GaugeVec
+	carrierRefused  *prometheus.CounterVec
+	carrierWindow   *prometheus.GaugeVec
+	carrierPace     *prometheus.GaugeVec
+	carrierSent     *prometheus.CounterVec
+	carrierAnswers  *prometheus.CounterVec
+	carrierLatency  *prometheus.HistogramVec
+	throttled       *prometheus.CounterVec
+	uncertain       *prometheus.CounterVec
+	retries         *prometheus.CounterVec
+	late            *prometheus.CounterVec
+	receipts        *prometheus.CounterVec
+	receiptLag      *prometheus.HistogramVec
+	unmatched       *prometheus.CounterVec
+	duplicates      *prometheus.CounterVec
+	receiptsRefused *prometheus.CounterVec
+	mobile          *prometheus.CounterVec
+	alerts          *prometheus.CounterVec
+	unrecorded      *prometheus.CounterVec
+
+	queueDepth  *prometheus.GaugeVec
+	queueOldest *prometheus.GaugeVec
+	violations  *prometheus.CounterVec
+	clients     *violationCounter
+}
+
+// latencyBuckets are seconds: from a loopback's microseconds to a carrier in trouble.
+var latencyBuckets = []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30}
+
+// lagBuckets are seconds from submit_sm_resp to receipt: handsets may be off for days.
+var lagBuckets = []float64{.1, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 43200, 172800}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	b := builder{r}
+	m := &metrics{
+		submits:       b.counter("submits_total", "submit_sm of clients by what was answered (docs/statuses.md)", "account", "result"),
+		submitSeconds: b.histogram("submit_seconds", "from submit_sm to its submit_sm_resp, fsync included", latencyBuckets, "account"),
+		unheard:       b.counter("submit_unheard_total", "accepted submits whose session had ended before the answer", "account"),
+		accountBinds:  b.gauge("account_binds", "bound sessions of an account", "account"),
+		bindsRefused:  b.counter("binds_refused_total", "binds of clients refused", "status"),
+		deliveries:    b.counter("deliveries_total", "deliver_sm to clients by how they ended", "account", "verdict"),
+		redeliveries:  b.counter("redeliveries_total", "deliver_sm to clients that went again", "account"),
+		outboxDepth:   b.gauge("outbox_messages", "deliveries that wait for an account", "account"),
+		outboxOldest:  b.gauge("outbox_oldest_seconds", "age of the oldest delivery that waits", "account"),
+
+		carrierBinds:    b.gauge("carrier_binds_up", "bound sessions to a carrier", "carrier", "bind"),
+		carrierRefused:  b.counter("carrier_binds_refused_total", "binds that a carrier refused", "carrier", "status"),
+		carrierWindow:   b.gauge("carrier_window_used", "submit_sm without an answer", "carrier"),
+		carrierPace:     b.gauge("carrier_pace", "submit_sm per second the carrier is given now; 0: no limit", "carrier"),
+		carrierSent:     b.counter("carrier_submits_total", "submit_sm sent, parts counted", "carrier"),
+		carrierAnswers:  b.counter("carrier_answers_total", "submit_sm_resp by what their status means", "carrier", "class"),
+		carrierLatency:  b.histogram("carrier_submit_seconds", "from submit_sm to submit_sm_resp", latencyBuckets, "carrier"),
+		throttled:       b.counter("carrier_throttled_total", "answers that slowed the carrier down", "carrier"),
+		uncertain:       b.counter("uncertain_total", "submit_sm without an answer: the carrier may have taken them or not", "carrier", "cause"),
+		retries:         b.counter("retries_total", "messages set aside for another try", "carrier"),
+		late:            b.counter("carrier_late_answers_total", "submit_sm_resp after the response time", "carrier"),
+		receipts:        b.counter("receipts_total", "receipts of carriers by state", "carrier", "state"),
+		receiptLag:      b.histogram("receipt_lag_seconds", "from submit_sm_resp to receipt", lagBuckets, "carrier"),
+		unmatched:       b.counter("receipts_unmatched_total", "receipts that belong to no message; they are kept", "carrier"),
+		duplicates:      b.counter("receipts_duplicate_total", "receipts of messages that were final already", "carrier"),
+		receiptsRefused: b.counter("receipts_refused_total", "receipts the carrier has to send again", "carrier"),
+		mobile:          b.counter("mobile_originated_total", "messages from handsets", "carrier"),
+		alerts:          b.counter("alert_notifications_total", "alert_notification of carriers", "carrier"),
+		unrecorded:      b.counter("carrier_answers_unrecorded_total", "answers that could not be stored; the part goes again", "carrier"),
+
+		queueDepth:  b.gauge("queue_messages", "messages that wait, by carrier and class", "carrier", "class"),
+		queueOldest: b.gauge("queue_oldest_seconds", "age of the oldest message that waits", "carrier", "class"),
+		violations:  b.counter("protocol_violations_total", "breaches of the protocol or of a limit, by peers", "side", "kind"),
+
+		mobileUnrouted:   b.counter("mobile_unrouted_total", "messages from handsets that no rule leads anywhere").WithLabelValues(),
+		mobileIncomplete: b.counter("mobile_incomplete_total", "messages from handsets delivered without all their parts").WithLabelValues(),
+	}
+	ends := b.counter("messages_ended_total", "messages that the gateway itself ended, by state", "state")
+	for st := range m.ends {
+		m.ends[st] = ends.WithLabelValues(pdu.State(st).Receipt())
+	}
+	m.clients = newViolationCounter(m.violations, "client")
+	return m
+}
+
+// builder makes collectors in the masar_ namespace and registers them.
+type builder struct{ r prometheus.Registerer }
+
+func (b builder) register(c prometheus.Collector) {
+	if b.r != nil {
+		b.r.MustRegister(c)
+	}
+}
+
+func (b builder) counter(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "masar", Name: name, Help: help}, labels)
+	b.register(c)
+	return c
+}
+
+func (b builder) gauge(name, help string, labels ...string) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "masar", Name: name, Help: help}, labels)
+	b.register(g)
+	return g
+}
+
+func (b builder) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "masar", Name: name, Help: help, Buckets: buckets}, labels)
+	b.register(h)
+	return h
+}
+
+// accountMetrics are one account's, looked up once.
+type accountMetrics struct {
+	submits      [refusalCount]prometheus.Counter
+	commit       prometheus.Observer
+	unheard      prometheus.Counter
+	binds        prometheus.Gauge
+	deliveries   [3]prometheus.Counter
+	redeliveries prometheus.Counter
+}
+
+func (m *metrics) account(name string) accountMetrics {
+	a := accountMetrics{
+		commit: m.submitSeconds.WithLabelValues(name), unheard: m.unheard.WithLabelValues(name),
+		binds: m.accountBinds.WithLabelValues(name), redeliveries: m.redeliveries.WithLabelValues(name),
+	}
+	for i, r := range refusals {
+		a.submits[i] = m.submits.WithLabelValues(name, r.label)
+	}
+	for v, label := range map[queue.Verdict]string{queue.Acknowledged: "acknowledged", queue.Refused: "refused", queue.Undelivered: "undelivered"} {
+		a.deliveries[v] = m.deliveries.WithLabelValues(name, label)
+	}
+	return a
+}
+
+// carrierMetrics are one carrier's.
+type carrierMetrics struct {
+	binds           map[pdu.Command]prometheus.Gauge
+	bindsRefused    *prometheus.CounterVec
+	window          prometheus.Gauge
+	pace            prometheus.Gauge
+	sent            prometheus.Counter
+	answers         [len(answerNames)]prometheus.Counter
+	latency         prometheus.Observer
+	throttled       prometheus.Counter
+	uncertain       *prometheus.CounterVec
+	retries         prometheus.Counter
+	late            prometheus.Counter
+	states          [10]prometheus.Counter
+	receiptLag      prometheus.Observer
+	unmatched       prometheus.Counter
+	duplicates      prometheus.Counter
+	receiptsRefused prometheus.Counter
+	mobile          prometheus.Counter
+	alerts          prometheus.Counter
+	unrecorded      prometheus.Counter
+	observer        *violationCounter
+}
+
+func (m *metrics) carrier(name string) carrierMetrics {
+	own := prometheus.Labels{"carrier": name}
+	c := carrierMetrics{
+		binds:        map[pdu.Command]prometheus.Gauge{},
+		bindsRefused: m.carrierRefused.MustCurryWith(own),
+		window:       m.carrierWindow.With(own), pace: m.carrierPace.With(own), sent: m.carrierSent.With(own),
+		latency: m.carrierLatency.With(own), throttled: m.throttled.With(own), uncertain: m.uncertain.MustCurryWith(own),
+		retries: m.retries.With(own), late: m.late.With(own), receiptLag: m.receiptLag.With(own),
+		unmatched: m.unmatched.With(own), duplicates: m.duplicates.With(own), receiptsRefused: m.receiptsRefused.With(own),
+		mobile: m.mobile.With(own), alerts: m.alerts.With(own), unrecorded: m.unrecorded.With(own),
+		observer: newViolationCounter(m.violations, "carrier"),
+	}
+	for _, mode := range []pdu.Command{pdu.CmdBindTransceiver, pdu.CmdBindTransmitter, pdu.CmdBindReceiver} {
+		c.binds[mode] = m.carrierBinds.WithLabelValues(name, mode.String())
+	}
+	for i, label := range answerNames {
+		c.answers[i] = m.carrierAnswers.WithLabelValues(name, label)
+	}
+	for st := range c.states {
+		c.states[st] = m.receipts.WithLabelValues(name, pdu.State(st).Receipt())
+	}
+	return c
+}
+
+func (c *carrierMetrics) up(mode pdu.Command) prometheus.Gauge { return c.binds[mode] }
+
+func (c *carrierMetrics) answer(class AnswerClass) { c.answers[class].Inc() }
+
+func (c *carrierMetrics) receipt(st pdu.State) {
+	if int(st) < len(c.states) {
+		c.states[st].Inc()
+	}
+}
+
+func (m *metrics) ended(st pdu.State) { m.ends[st].Inc() }
+
+// violationCounter counts what sessions complain of. It is their smpp.Observer.
+type violationCounter struct{ kinds map[string]prometheus.Counter }
+
+func newViolationCounter(v *prometheus.CounterVec, side string) *violationCounter {
+	c := &violationCounter{kinds: map[string]prometheus.Counter{}}
+	for _, k := range smpp.Violations {
+		c.kinds[k] = v.WithLabelValues(side, k)
+	}
+	return c
+}
+
+// PDU is told of each frame; nothing is traced here.
+func (*violationCounter) PDU(*smpp.Session, bool, pdu.Header, []byte) {}
+
+// Violation counts one breach.
+func (c *violationCounter) Violation(kind string) {
+	if n := c.kinds[kind]; n != nil {
+		n.Inc()
+	}
+}
+
+// gauges keeps what is read from the store or from many places up to date, once a second.
+func (g *Gateway) gauges() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-g.ctx.Done():
+			return
+		case now := <-tick.C:
+			g.setGauges(now)
+		}
+	}
+}
+
+func (g *Gateway) setGauges(now time.Time) {
+	w := g.world.Load()
+	for _, q := range g.Waiting() {
+		labels := []string{q.Carrier, q.Class.String()}
+		g.met.queueDepth.WithLabelValues(labels...).Set(float64(q.Messages))
+		age := 0.0
+		if !q.Oldest.IsZero() {
+			age = now.Sub(q.Oldest).Seconds()
+		}
+		g.met.queueOldest.WithLabelValues(labels...).Set(age)
+	}
+	for _, c := range w.carriers {
+		c.met.window.Set(float64(c.outstanding.Load()))
+	}
+	for _, a := range w.accounts {
+		g.met.outboxDepth.WithLabelValues(a.name).Set(0)
+		g.met.outboxOldest.WithLabelValues(a.name).Set(0)
+	}
+	g.store.OutboxDepths(func(account uint32, d queue.Depth) {
+		if a := w.byNumber[account]; a != nil {
+			g.met.outboxDepth.WithLabelValues(a.name).Set(float64(d.Messages))
+			if d.Oldest != 0 {
+				g.met.outboxOldest.WithLabelValues(a.name).Set(now.Sub(d.Oldest.Time()).Seconds())
+			}
+		}
+	})
+}

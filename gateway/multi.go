@@ -1,0 +1,97 @@
+package gateway
+
+import (
+	"time"
+
+	"masar/queue"
+	"masar/smpp"
+	"masar/smpp/pdu"
+)
+
+// dataSM takes a data_sm: a submit_sm whose text is in message_payload.
+func (c *client) dataSM(p *pdu.DataSM, r smpp.Reply) {
+	c.submit(&pdu.SubmitSM{
+		ServiceType: p.ServiceType, Source: p.Source, Dest: p.Dest, ESMClass: p.ESMClass,
+		RegisteredDelivery: p.RegisteredDelivery, DataCoding: p.DataCoding, TLVs: p.TLVs,
+	}, r)
+}
+
+// multi is one submit_multi on its way to disk: a message for each good destination, all
+// in one commit, all shown under the first one's id.
+type multi struct {
+	c     *client
+	reply smpp.Reply
+	subs  []*submission
+	bad   []pdu.Unsuccess
+}
+
+// submitMulti takes a submit_multi. Distribution lists are refused one by one.
+func (c *client) submitMulti(p *pdu.SubmitMulti, r smpp.Reply) {
+	t := time.Now()
+	if no := c.mayAct(t, len(p.Dests)); no.why != Accepted {
+		c.refused(no, p.Source.Addr, nil)
+		r.Send(no.wire(), nil)
+		return
+	}
+	mu := &multi{c: c, reply: r}
+	var first refused
+	for i := range p.Dests {
+		d := &p.Dests[i]
+		no := refused{InvalidField, pdu.ESME_RINVDLNAME, "distribution lists are not configured"}
+		s := &submission{client: c, began: t}
+		if d.Flag == pdu.DestSME {
+			sm := pdu.SubmitSM{
+				ServiceType: p.ServiceType, Source: p.Source, Dest: d.Address, ESMClass: p.ESMClass, ProtocolID: p.ProtocolID,
+				PriorityFlag: p.PriorityFlag, ScheduleDeliveryTime: p.ScheduleDeliveryTime, ValidityPeriod: p.ValidityPeriod,
+				RegisteredDelivery: p.RegisteredDelivery, DataCoding: p.DataCoding, DefaultMsgID: p.DefaultMsgID,
+				ShortMessage: p.ShortMessage, TLVs: p.TLVs,
+			}
+			no = c.admit(s, &sm, t)
+		}
+		if no.why != Accepted {
+			if first.why == Accepted {
+				first = no
+			}
+			addr := d.Address
+			addr.Addr = append([]byte(nil), addr.Addr...)
+			mu.bad = append(mu.bad, pdu.Unsuccess{Address: addr, Status: no.wire()})
+			continue
+		}
+		if len(mu.subs) > 0 {
+			s.accept.First = &mu.subs[0].m
+		}
+		mu.subs = append(mu.subs, s)
+	}
+	if len(mu.subs) == 0 {
+		c.refused(first, p.Source.Addr, nil)
+		r.Send(first.wire(), nil)
+		return
+	}
+	steps := make([]queue.Step, len(mu.subs))
+	for i, s := range mu.subs {
+		steps[i] = &s.accept
+	}
+	c.g.met.openSubmits.Add(1)
+	if err := c.g.store.Commit(now, mu, steps...); err != nil {
+		mu.Done(err)
+	}
+}
+
+// Done answers the client. It runs on the committer.
+func (mu *multi) Done(err error) {
+	c := mu.c
+	c.g.met.openSubmits.Add(-1)
+	if err != nil {
+		no := refuse(whyNotStored(err), err.Error())
+		c.refused(no, []byte(mu.subs[0].m.Source.Addr), nil)
+		mu.reply.Send(no.wire(), nil)
+		return
+	}
+	o := c.account.opt.Load()
+	resp := pdu.SubmitMultiResp{MessageID: []byte(o.shown(&mu.subs[0].m)), Unsuccess: mu.bad}
+	mark := mu.reply.Send(pdu.ESME_ROK, &resp)
+	for _, s := range mu.subs {
+		s.mark.Store(mark)
+		c.account.met.submits[Accepted].Inc()
+	}
+}

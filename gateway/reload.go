@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"masar/queue"
+	"masar/smpp/pdu"
+	"masar/smpp/text"
+)
+
+// Reload gives the running gateway a new Setup: accounts, carriers, routes and rules for
+// mobile-originated messages. It builds the whole new world first; an error leaves
+// everything as it was. Binds of unchanged carriers, and sessions of accounts that stay,
+// are not touched.
+func (g *Gateway) Reload(ctx context.Context, s Setup) error {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	if g.closing.Load() {
+		return fmt.Errorf("the gateway is shutting down")
+	}
+	s.setDefaults(g.opt.OutboxTTL)
+	before := g.world.Load()
+	after, err := g.build(ctx, s, before)
+	if err != nil {
+		return err
+	}
+	// From here on nothing fails.
+	for name, a := range after.accounts {
+		if before.accounts[name] == nil {
+			a.start()
+			continue
+		}
+		for i := range after.setup.Accounts {
+			if after.setup.Accounts[i].SystemID == name {
+				a.configure(&after.setup.Accounts[i])
+			}
+		}
+	}
+	for name, c := range after.carriers {
+		if before.carriers[name] != c {
+			c.start()
+		}
+	}
+	g.world.Store(after)
+	g.retire(ctx, before, after)
+	// Lanes that a new carrier may serve were told to the old one only.
+	g.store.Depths(func(l queue.Lane, d queue.Depth) {
+		if d.Messages > 0 {
+			g.laneHas(l)
+		}
+	})
+	return nil
+}
+
+// retire lets go of what the new world does not have.
+func (g *Gateway) retire(ctx context.Context, before, after *world) {
+	for name, a := range before.accounts {
+		if after.accounts[name] == nil {
+			g.log.Info("account removed", slog.String("account", name))
+			a.unbind(ctx)
+		}
+	}
+	for name, c := range before.carriers {
+		if after.carriers[name] == c {
+			continue
+		}
+		g.log.Info("carrier removed or changed", slog.String("carrier", name))
+		g.wg.Go(func() {
+			sctx, cancel := context.WithTimeout(g.ctx, g.opt.Drain)
+			defer cancel()
+			if err := c.stop(sctx); err != nil {
+				g.log.Warn("carrier did not stop in time", slog.String("carrier", name), slog.Any("err", err))
+			}
+		})
+	}
+}
+
+// unbind says unbind to every session of the account.
+func (a *account) unbind(ctx context.Context) {
+	a.mu.Lock()
+	sessions := append([]*client(nil), a.sessions...)
+	a.mu.Unlock()
+	for _, c := range sessions {
+		a.g.wg.Go(func() {
+			uctx, cancel := context.WithTimeout(a.g.ctx, 2*time.Second)
+			defer cancel()
+			c.session.Unbind(uctx)
+		})
+	}
+}
+
+// goneAccount is how receipts are written for an account that is no longer configured.
+func goneAccount(o *Options) *Account {
+	return &Account{
+		SystemID: "(gone)", OutboxTTL: o.OutboxTTL, Zone: o.Setup.Zone,
+		Codings:  text.Codings{One: text.ASCII},
+		Receipts: AccountReceipts{DateDigits: 10}, AuthStatus: pdu.ESME_RINVPASWD,
+	}
+}

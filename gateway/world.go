@@ -1,0 +1,279 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"masar/queue"
+	"masar/route"
+	"masar/smpp/text"
+)
+
+// world is everything that a Reload swaps: who may submit, who carries, what leads where.
+// It never changes once it is published; the accounts and carriers in it live on.
+type world struct {
+	setup    Setup
+	accounts map[string]*account
+	byNumber map[uint32]*account
+	carriers map[string]*carrier
+	table    *route.Table
+	rules    []*group          // of each rule of table
+	named    map[string]*group // by a route's name, for ported numbers
+	groups   map[uint16]*group
+}
+
+// group is the set of carriers of a route. Its brain is shared by their dispatchers.
+type group struct {
+	name        string
+	number      uint16
+	members     []member
+	maxParts    int        // the fewest that a member allows
+	style       text.Style // the first member's, for counting parts at admission
+	uncertain   Uncertain
+	receipts    AskReceipts
+	receiptWait time.Duration
+
+	mu     sync.Mutex
+	brain  *route.Group
+	health []route.Health
+}
+
+type member struct {
+	carrier *carrier
+	weight  int
+}
+
+// build makes the world of a Setup. Accounts, carriers and groups of before that stay are
+// taken over; nothing of before is touched yet, so that a bad Setup costs nothing.
+func (g *Gateway) build(ctx context.Context, s Setup, before *world) (*world, error) {
+	w := &world{
+		setup: s, accounts: map[string]*account{}, byNumber: map[uint32]*account{}, carriers: map[string]*carrier{},
+		named: map[string]*group{}, groups: map[uint16]*group{},
+	}
+	for i := range s.Accounts {
+		o := &s.Accounts[i]
+		n, err := g.store.Number(ctx, queue.AccountName, o.SystemID)
+		if err != nil {
+			return nil, fmt.Errorf("number of account %s: %w", o.SystemID, err)
+		}
+		a := before.account(o.SystemID)
+		if a == nil {
+			a = newAccount(g, o, n)
+		}
+		w.accounts[o.SystemID], w.byNumber[n] = a, a
+	}
+	for i := range s.Carriers {
+		o := &s.Carriers[i]
+		n, err := g.store.Number(ctx, queue.CarrierName, o.Name)
+		if err != nil {
+			return nil, fmt.Errorf("number of carrier %s: %w", o.Name, err)
+		}
+		c := before.carrier(o.Name)
+		if c == nil || !c.sameAs(o) {
+			c = newCarrier(g, o, n)
+		}
+		w.carriers[o.Name] = c
+	}
+	rules := make([]route.Rule, 0, len(s.Routes))
+	for i := range s.Routes {
+		r := &s.Routes[i]
+		grp, err := g.buildGroup(ctx, r, w, before)
+		if err != nil {
+			return nil, err
+		}
+		rule := route.Rule{Name: r.Name, Prefixes: r.Prefixes, Senders: r.Senders, ServiceTypes: r.Services, Group: grp.number}
+		for _, name := range r.Accounts {
+			if a := w.accounts[name]; a != nil {
+				rule.Accounts = append(rule.Accounts, a.number)
+			}
+		}
+		for _, c := range r.Classes {
+			rule.Classes = append(rule.Classes, uint8(c))
+		}
+		rules = append(rules, rule)
+		w.rules = append(w.rules, grp)
+		if r.Name != "" {
+			w.named[r.Name] = grp
+		}
+	}
+	var err error
+	w.table, err = route.NewTable(rules)
+	return w, err
+}
+
+func (g *Gateway) buildGroup(ctx context.Context, r *Route, w, before *world) (*group, error) {
+	name := r.identity()
+	n, err := g.store.Number(ctx, queue.GroupName, name)
+	if err != nil {
+		return nil, fmt.Errorf("number of route %s: %w", name, err)
+	}
+	if grp := w.groups[uint16(n)]; grp != nil {
+		return grp, nil
+	}
+	grp := &group{
+		name: name, number: uint16(n), maxParts: 255, uncertain: r.Uncertain, receipts: r.Receipts, receiptWait: r.ReceiptWait,
+	}
+	members := make([]route.Member, 0, len(r.Carriers))
+	tier := 0
+	for i, rc := range r.Carriers {
+		c := w.carriers[rc.Name]
+		if c == nil {
+			return nil, fmt.Errorf("route %s: no carrier %q", name, rc.Name)
+		}
+		if rc.Failover && i > 0 {
+			tier++
+		}
+		members = append(members, route.Member{Carrier: c.number, Tier: tier, Weight: rc.Weight})
+		grp.members = append(grp.members, member{c, rc.Weight})
+		grp.maxParts = min(grp.maxParts, c.opt.MaxParts)
+	}
+	if len(members) == 0 {
+		return nil, fmt.Errorf("route %s has no carriers", name)
+	}
+	grp.style = grp.members[0].carrier.opt.Style
+	grp.brain = route.NewGroup(members, route.GroupOptions{FailoverAfter: r.FailoverAfter, MaxWait: r.MaxWait})
+	grp.health = make([]route.Health, len(members))
+	w.groups[grp.number] = grp
+	return grp, nil
+}
+
+// identity is what a group keeps its number by: the route's name, else its carriers.
+func (r *Route) identity() string {
+	if r.Name != "" {
+		return r.Name
+	}
+	var b strings.Builder
+	for i, c := range r.Carriers {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if c.Failover {
+			b.WriteByte('>')
+		}
+		b.WriteString(c.Name)
+	}
+	return b.String()
+}
+
+func (w *world) account(name string) *account {
+	if w == nil {
+		return nil
+	}
+	return w.accounts[name]
+}
+
+func (w *world) carrier(name string) *carrier {
+	if w == nil {
+		return nil
+	}
+	return w.carriers[name]
+}
+
+// route finds the group for a message; nil: no route.
+func (w *world) route(q route.Query) *group {
+	if w.setup.Ported != nil {
+		if name, ok := w.setup.Ported(q.Dest); ok {
+			if grp := w.named[name]; grp != nil {
+				return grp
+			}
+		}
+	}
+	i, ok := w.table.Find(q)
+	if !ok {
+		return nil
+	}
+	return w.rules[i]
+}
+
+// codings is what the account's data_coding 0 and 1 mean; the usual when it is gone.
+func (w *world) codings(account uint32) text.Codings {
+	if a := w.byNumber[account]; a != nil {
+		return a.opt.Load().Codings
+	}
+	return text.Codings{Default: text.GSM7, One: text.ASCII}
+}
+
+// index is a carrier's place in the group, -1 when it has none.
+func (grp *group) index(c *carrier) int {
+	return slices.IndexFunc(grp.members, func(m member) bool { return m.carrier == c })
+}
+
+// indexOf is the place of a carrier by its number, -1 when it has none.
+func (grp *group) indexOf(number uint32) int {
+	return slices.IndexFunc(grp.members, func(m member) bool { return m.carrier.number == number })
+}
+
+// mayPull asks whether a carrier may take from a lane now, else when to ask again.
+func (grp *group) mayPull(i int, l queue.Lane, oldest queue.Time, now time.Time) (bool, time.Time) {
+	if len(grp.members) == 1 {
+		return true, time.Time{}
+	}
+	grp.mu.Lock()
+	defer grp.mu.Unlock()
+	grp.look(now)
+	return grp.brain.MayPull(i, grp.health, oldest.Time(), l.Avoid(), now)
+}
+
+// pulled counts what a carrier took, for shares by weight.
+func (grp *group) pulled(i, parts int) {
+	if len(grp.members) == 1 {
+		return
+	}
+	grp.mu.Lock()
+	grp.brain.Pulled(i, parts, grp.health)
+	grp.mu.Unlock()
+}
+
+// look reads every member's health. REQUIRES: grp.mu.
+func (grp *group) look(now time.Time) {
+	for i := range grp.members {
+		grp.health[i] = grp.members[i].carrier.health(now)
+	}
+}
+
+// avoiding is the lane for a message that must not go back to carrier i for now, and
+// whether that left another carrier. When all would be avoided none is.
+func (grp *group) avoiding(l queue.Lane, i int) (queue.Lane, bool) {
+	all := uint16(1)<<len(grp.members) - 1
+	avoid := l.Avoid() | 1<<i
+	other := avoid&all != all
+	if !other {
+		avoid = 0
+	}
+	l.Target = queue.Target(grp.number, avoid)
+	return l, other
+}
+
+// only is the lane that leaves one carrier of the group.
+func (grp *group) only(l queue.Lane, i int) queue.Lane {
+	all := uint16(1)<<len(grp.members) - 1
+	l.Target = queue.Target(grp.number, all&^(1<<i))
+	return l
+}
+
+// pin chooses one carrier for the parts that a client made itself, so that they arrive
+// together: rendezvous hashing over the weights. The answer is the lane's avoid bits; zero
+// for any other message.
+func (grp *group) pin(m *queue.Message, body []byte) uint16 {
+	if len(grp.members) == 1 || !concatenated(m.ESMClass, m.TLVs) {
+		return 0
+	}
+	h := conversation(m, body)
+	best, at := 0.0, 0
+	for i := range grp.members {
+		if s := rendezvous(h, grp.members[i].carrier.name, grp.members[i].weight); s > best {
+			best, at = s, i
+		}
+	}
+	return uint16(grp.only(queue.Lane{}, at).Target)
+}
+
+// describe names a group for an operator.
+func (grp *group) describe() string {
+	return grp.name + " (" + strconv.Itoa(len(grp.members)) + " carriers)"
+}

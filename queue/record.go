@@ -1,0 +1,259 @@
+package queue
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"masar/smpp/pdu"
+)
+
+// Every record begins alike: version u8, key id u8 (which keyed-hash key its hashes
+// were made with; records of today hold none but a history's), flags u16. What follows
+// is the fields of that version in fixed order, an absent one named by its flag; what a
+// newer program of the same version has appended stays in Extra and is written back.
+//
+// RecordVersion is the version this program writes and the newest it reads.
+const RecordVersion = 1
+
+// ErrRecord is wrapped by every error of a Decode in this file.
+var ErrRecord = errors.New("stored record is damaged")
+
+// recordExpiresAt is where a message's record holds Expires, so that an expiry sweep
+// reads it without decoding the rest.
+const recordExpiresAt = 12
+
+// Flags of a message's record.
+const (
+	flagShown uint16 = 1 << iota // Shown is not the id's 16 digits
+	flagDue
+	flagWritten  // DestWritten is there
+	flagService  // ServiceType is there
+	flagBody     // Body
+	flagTLVs     // TLVs
+	flagText     // Text
+	flagProgress // Tries, Attempt, Barred, LastErr
+	flagAnswers  // Answers
+)
+
+// Flags of a delivery's record.
+const (
+	flagDeliveryService uint16 = 1 << iota
+	flagDeliveryTLVs
+)
+
+// Without names fields that a record may leave out.
+type Without uint8
+
+// What a record may be written without. A field left out is not read either: somebody
+// else may be changing it.
+const (
+	WithoutBody Without = 1 << iota
+	WithoutAnswers
+	WithoutText
+	WithoutTLVs
+)
+
+// AppendMessage appends m's record to dst. It allocates only when dst has no room.
+//
+//	version, key, flags u16 | id u64 | expires i64 | account, class, accepted, ...
+func AppendMessage(dst []byte, m *Message) []byte { return AppendMessageWithout(dst, m, 0) }
+
+// AppendMessageWithout is AppendMessage but for some fields, which will be zero when the
+// record is read.
+func AppendMessageWithout(dst []byte, m *Message, w Without) []byte {
+	var flags uint16
+	if !isHexOf(m.Shown, m.ID) {
+		flags |= flagShown
+	}
+	if m.Due != 0 {
+		flags |= flagDue
+	}
+	if m.DestWritten.Addr != "" {
+		flags |= flagWritten
+	}
+	if m.ServiceType != "" {
+		flags |= flagService
+	}
+	if w&WithoutBody == 0 && len(m.Body) > 0 {
+		flags |= flagBody
+	}
+	if w&WithoutTLVs == 0 && len(m.TLVs) > 0 {
+		flags |= flagTLVs
+	}
+	if w&WithoutText == 0 && len(m.Text) > 0 {
+		flags |= flagText
+	}
+	if m.Tries != 0 || m.Attempt != 0 || m.Barred != 0 || m.LastErr != 0 {
+		flags |= flagProgress
+	}
+	if w&WithoutAnswers == 0 && len(m.Answers) > 0 {
+		flags |= flagAnswers
+	}
+	dst = append(dst, RecordVersion, 0)
+	dst = binary.BigEndian.AppendUint16(dst, flags)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(m.ID))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(m.Expires))
+	dst = append(dst, byte(m.Class), m.ESMClass, m.ProtocolID, m.Priority, m.RegisteredDelivery, m.DataCoding)
+	dst = binary.AppendUvarint(dst, uint64(m.Account))
+	dst = binary.AppendVarint(dst, int64(m.Expires-m.Accepted))
+	dst = appendAddress(dst, m.Source)
+	dst = appendAddress(dst, m.Dest)
+	if flags&flagShown != 0 {
+		dst = appendString(dst, m.Shown)
+	}
+	if flags&flagDue != 0 {
+		dst = binary.AppendVarint(dst, int64(m.Due))
+	}
+	if flags&flagWritten != 0 {
+		dst = appendAddress(dst, m.DestWritten)
+	}
+	if flags&flagService != 0 {
+		dst = appendString(dst, m.ServiceType)
+	}
+	if flags&flagProgress != 0 {
+		dst = append(dst, m.Tries, m.Attempt)
+		dst = binary.BigEndian.AppendUint16(dst, m.Barred)
+		dst = binary.AppendUvarint(dst, uint64(m.LastErr))
+	}
+	if flags&flagAnswers != 0 {
+		dst = appendParts(dst, m.Answers)
+	}
+	if flags&flagBody != 0 {
+		dst = appendBytes(dst, m.Body)
+	}
+	if flags&flagTLVs != 0 {
+		dst = appendBytes(dst, m.TLVs)
+	}
+	if flags&flagText != 0 {
+		dst = appendBytes(dst, m.Text)
+	}
+	return append(dst, m.Extra...)
+}
+
+// DecodeMessage reads a message's record into m, which it overwrites whole. Nothing of m
+// aliases b afterwards.
+func DecodeMessage(b []byte, m *Message) error {
+	r, flags := readRecord(b)
+	r.known(flags, flagShown|flagDue|flagWritten|flagService|flagBody|flagTLVs|flagText|flagProgress|flagAnswers)
+	*m = Message{}
+	m.ID = ID(r.uint64())
+	m.Expires = Time(r.uint64())
+	m.Class = Class(r.octet())
+	m.ESMClass, m.ProtocolID, m.Priority = r.octet(), r.octet(), r.octet()
+	m.RegisteredDelivery, m.DataCoding = r.octet(), r.octet()
+	m.Account = r.uint32()
+	m.Accepted = m.Expires - Time(r.varint())
+	m.Source, m.Dest = r.address(), r.address()
+	if flags&flagShown != 0 {
+		m.Shown = r.string()
+	} else {
+		m.Shown = m.ID.String()
+	}
+	if flags&flagDue != 0 {
+		m.Due = Time(r.varint())
+	}
+	if flags&flagWritten != 0 {
+		m.DestWritten = r.address()
+	}
+	if flags&flagService != 0 {
+		m.ServiceType = r.string()
+	}
+	if flags&flagProgress != 0 {
+		m.Tries, m.Attempt = r.octet(), r.octet()
+		m.Barred = r.uint16()
+		m.LastErr = pdu.Status(r.uint32())
+	}
+	if flags&flagAnswers != 0 {
+		m.Answers = r.parts()
+	}
+	// One copy for all that is octets; the fields share it, each capped at its own end.
+	if !r.bad && r.at < len(b) {
+		r.own(b)
+	}
+	if flags&flagBody != 0 {
+		m.Body = r.bytes()
+	}
+	if flags&flagTLVs != 0 {
+		m.TLVs = r.bytes()
+	}
+	if flags&flagText != 0 {
+		m.Text = r.bytes()
+	}
+	m.Extra = r.rest()
+	return r.err("message")
+}
+
+// MessageExpires is the Expires of a message's record, without decoding it.
+func MessageExpires(b []byte) (Time, error) {
+	if len(b) < recordExpiresAt+8 || b[0] != RecordVersion {
+		return 0, fmt.Errorf("%w: message of %d octets", ErrRecord, len(b))
+	}
+	return Time(binary.BigEndian.Uint64(b[recordExpiresAt:])), nil
+}
+
+// AppendDelivery appends d's record to dst. Account and Seq are not in it: they are its key.
+func AppendDelivery(dst []byte, d *Delivery) []byte {
+	var flags uint16
+	if d.ServiceType != "" {
+		flags |= flagDeliveryService
+	}
+	if len(d.TLVs) > 0 {
+		flags |= flagDeliveryTLVs
+	}
+	dst = append(dst, RecordVersion, 0)
+	dst = binary.BigEndian.AppendUint16(dst, flags)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(d.Message))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(d.Expires))
+	dst = append(dst, byte(d.Kind), d.ESMClass, d.ProtocolID, d.DataCoding)
+	dst = binary.AppendVarint(dst, int64(d.Expires-d.Created))
+	dst = appendAddress(dst, d.Source)
+	dst = appendAddress(dst, d.Dest)
+	if flags&flagDeliveryService != 0 {
+		dst = appendString(dst, d.ServiceType)
+	}
+	dst = appendBytes(dst, d.ShortMessage)
+	if flags&flagDeliveryTLVs != 0 {
+		dst = appendBytes(dst, d.TLVs)
+	}
+	return append(dst, d.Extra...)
+}
+
+// DecodeDelivery reads a delivery's record into d, but for Account and Seq, which stay.
+// Nothing of d aliases b afterwards.
+func DecodeDelivery(b []byte, d *Delivery) error {
+	r, flags := readRecord(b)
+	r.known(flags, flagDeliveryService|flagDeliveryTLVs)
+	*d = Delivery{Account: d.Account, Seq: d.Seq}
+	d.Message = ID(r.uint64())
+	d.Expires = Time(r.uint64())
+	d.Kind = Kind(r.octet())
+	d.ESMClass, d.ProtocolID, d.DataCoding = r.octet(), r.octet(), r.octet()
+	d.Created = d.Expires - Time(r.varint())
+	d.Source, d.Dest = r.address(), r.address()
+	if flags&flagDeliveryService != 0 {
+		d.ServiceType = r.string()
+	}
+	if !r.bad && r.at < len(b) {
+		r.own(b)
+	}
+	d.ShortMessage = r.bytes()
+	if flags&flagDeliveryTLVs != 0 {
+		d.TLVs = r.bytes()
+	}
+	d.Extra = r.rest()
+	return r.err("delivery")
+}
+
+// isHexOf says that shown is id.String(), without making that string.
+func isHexOf(shown string, id ID) bool {
+	if len(shown) != 16 {
+		return false
+	}
+	for i := range 16 {
+		if shown[i] != hexDigits[id>>(60-4*i)&15] {
+			return false
+		}
+	}
+	return true
+}
