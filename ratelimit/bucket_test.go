@@ -142,16 +142,15 @@ func TestGiveRestoresAtMostTheBurst(t *testing.T) {
 	b := NewBucket(10, 3)
 	b.Take(epoch, 3)
 	b.Give(2)
-	if b.Take(epoch, 1) != 0 || b.Take(epoch, 1) != 0 || b.Take(epoch, 1) == 0 {
-		t.Error("want exactly the two given back")
-	}
-	b.Give(100)
-	got := 0
-	for b.Take(epoch, 1) == 0 {
-		got++
-	}
-	if got != 3 {
-		t.Errorf("%d at once, want the burst of 3", got)
+	for _, row := range []struct{ give, want int }{{0, 2}, {100, 3}, {-5, 0}} {
+		b.Give(row.give)
+		got := 0
+		for b.Take(epoch, 1) == 0 {
+			got++
+		}
+		if got != row.want {
+			t.Errorf("%d at once after %d were given back, want %d", got, row.give, row.want)
+		}
 	}
 }
 

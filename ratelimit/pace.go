@@ -172,7 +172,7 @@ func (p *Pace) Throttled(now time.Time) (pause time.Duration) {
 }
 
 // Answered takes note of an answer that was no throttle.
-func (p *Pace) Answered(now time.Time) {
+func (p *Pace) Answered(_ time.Time) {
 	p.streak = 0
 }
 

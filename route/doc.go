@@ -2,6 +2,7 @@
 //
 //	table.go      Table: destination, account, sender, service_type, class -> a rule
 //	overrides.go  Overrides: the ported numbers, an exact number -> a rule's name
+//	load.go       its files and daily deltas, put together
 //	parse.go      the lines of the overrides' files, with their mistakes
 //	group.go      Group: which carrier of a rule's group may pull a lane
 //

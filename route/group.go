@@ -125,17 +125,14 @@ func (g *Group) MayPull(member int, health []Health, oldest time.Time, avoid uin
 	if avoid &= all; avoid == all {
 		avoid = 0
 	}
+	candidates := all &^ avoid
 	if avoid>>member&1 == 1 {
-		blocked, free := g.blocked(^avoid&all, health, now)
-		if blocked {
-			return false, free
+		if blocked, until := g.blocked(candidates, health, now); blocked {
+			return false, until
 		}
-	} else {
-		avoid ^= all // from here on: who may pull at all
+		candidates = avoid
 	}
-	// avoid now holds the candidates: those the lane does not avoid or, when none of them
-	// is available, those it does.
-	return g.inTurn(member, avoid, health, oldest, now)
+	return g.inTurn(member, candidates, health, oldest, now)
 }
 
 // blocked is whether any of the carriers in set is available, and until when if time

@@ -125,6 +125,38 @@ func TestDeltasAgreeWithAMap(t *testing.T) {
 	}
 }
 
+func TestLookupFindsNumbersHoweverTheyLie(t *testing.T) {
+	r := rand.New(rand.NewPCG(61, 62))
+	for name, number := range map[string]func(i int) uint64{
+		"one block":    func(i int) uint64 { return uint64(966500000000 + i) },
+		"any length":   func(int) uint64 { return 1 + r.Uint64N(999_999_999_999_999>>r.IntN(50)) },
+		"two clusters": func(i int) uint64 { return uint64(1+i%2*966_500_000_000) + uint64(i) },
+		"growing gaps": func(i int) uint64 { return 1 + uint64(i)*uint64(i)*uint64(i)/3 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := map[uint64]bool{}
+			var full strings.Builder
+			for i := range 100_000 {
+				if n := number(i); n <= 999_999_999_999_999 && !want[n] {
+					want[n] = true
+					fmt.Fprintf(&full, "%d,a\n", n)
+				}
+			}
+			o := load(t, full.String())
+			if o.Len() != len(want) {
+				t.Fatalf("%d numbers, want %d", o.Len(), len(want))
+			}
+			for n := range want {
+				for _, m := range []uint64{n - 1, n, n + 1} {
+					if _, ok := o.Lookup(strconv.FormatUint(m, 10)); ok != want[m] {
+						t.Fatalf("%d: found %v, want %v", m, ok, want[m])
+					}
+				}
+			}
+		})
+	}
+}
+
 func TestALineThatDoesNotParseRefusesTheFileWithItsLine(t *testing.T) {
 	for _, row := range []struct {
 		name, text string
