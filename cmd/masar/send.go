@@ -142,7 +142,7 @@ func send(ctx context.Context, o sendOptions, say func(string, ...any)) (sendRes
 	r.RespMs = ms(time.Since(start))
 	if err == nil {
 		r.MessageID = body.RespID()
-	} else if err, r.MessageID = submitOutcome(err, arrived, o.wait); err != nil {
+	} else if r.MessageID, err = submitOutcome(err, arrived, o.wait); err != nil {
 		r.Status = statusOf(err)
 		return r, fmt.Errorf("%s refused the message: %w", o.addr, err)
 	}
@@ -212,9 +212,9 @@ func bind(ctx context.Context, client *smpp.Transceiver, o sendOptions) error {
 // submitOutcome judges an error of Submit. fiorix matches by sequence_number alone, so a
 // deliver_sm of ours-by-chance number (an older receipt, sent at once after the bind) is
 // taken for the response, and the response itself then comes to the handler.
-func submitOutcome(err error, arrived chan pdu.Body, wait time.Duration) (error, string) {
+func submitOutcome(err error, arrived chan pdu.Body, wait time.Duration) (id string, _ error) {
 	if !strings.HasPrefix(err.Error(), "unexpected PDU ID: DeliverSM") {
-		return err, ""
+		return "", err
 	}
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
@@ -222,7 +222,7 @@ func submitOutcome(err error, arrived chan pdu.Body, wait time.Duration) (error,
 	for {
 		select {
 		case <-timeout.C:
-			return smpp.ErrTimeout, ""
+			return "", smpp.ErrTimeout
 		case p := <-arrived:
 			if p.Header().ID != pdu.SubmitSMRespID {
 				kept = append(kept, p)
@@ -232,9 +232,9 @@ func submitOutcome(err error, arrived chan pdu.Body, wait time.Duration) (error,
 				arrived <- k
 			}
 			if st := p.Header().Status; st != 0 {
-				return st, ""
+				return "", st
 			}
-			return nil, fieldText(p, pdufield.MessageID)
+			return fieldText(p, pdufield.MessageID), nil
 		}
 	}
 }

@@ -154,6 +154,11 @@ func (f *simFlags) into(o *smpptest.SMSCOptions) (err error) {
 	parse("id-receipt", func() (e error) { o.IDReceipt, e = smpptest.ParseIDForm(f.idReceipt); return })
 	parse("alphabet", func() (e error) { o.DefaultAlphabet, e = text.ParseEncoding(f.alphabet); return })
 	parse("mo-style", func() (e error) { _, e = text.ParseStyle(f.moStyle); return })
+	if err == nil {
+		if e := o.Check(); e != nil {
+			err = usagef("%w", e)
+		}
+	}
 	return err
 }
 
@@ -205,7 +210,7 @@ func simulate(ctx context.Context, f simFlags, o smpptest.SMSCOptions, out, errs
 		c, err := smpptest.NewSMSC(o)
 		if err != nil {
 			l.Close()
-			return usagef("%w", err)
+			return err
 		}
 		carriers = append(carriers, c)
 		fmt.Fprintf(errs, "masar sim: listening on %s\n", name)

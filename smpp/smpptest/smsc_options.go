@@ -84,6 +84,12 @@ func ParseReceiptParts(s string) (ReceiptParts, error) {
 	return 0, fmt.Errorf("%q: one of both, text, tlv", s)
 }
 
+// Check says which option makes no sense, as NewSMSC would; nil when none.
+func (o SMSCOptions) Check() error {
+	_, err := o.withDefaults()
+	return err
+}
+
 func (o SMSCOptions) withDefaults() (SMSCOptions, error) {
 	for _, share := range []struct {
 		name string
