@@ -30,10 +30,12 @@ type chooser struct {
 	count  [queue.Classes + 1]int
 	at     uint64
 
-	// widest is the most parts of one message among the last shareWindow: what the next
-	// one may push out of the ring at once.
+	// widest is the most parts that went between two choices among the last shareWindow:
+	// what the next message may push out of the ring before next is asked again. run is
+	// how many went since the latest choice; sent may be told of them one by one.
 	widest      int
 	widestUntil uint64
+	run         int
 
 	turn uint64 // grows with each sent
 }
@@ -150,6 +152,14 @@ func (c *chooser) oldest(l queue.Lane) queue.Time {
 // next is the lane to take from among those for which may says yes; false: there is
 // none. may must not call the chooser but for oldest.
 func (c *chooser) next(may func(queue.Lane) bool) (queue.Lane, bool) {
+	l, ok := c.choose(may)
+	if ok {
+		c.run = 0
+	}
+	return l, ok
+}
+
+func (c *chooser) choose(may func(queue.Lane) bool) (queue.Lane, bool) {
 	tried := 0
 	for {
 		class := c.owed(tried)
@@ -171,7 +181,7 @@ func (c *chooser) next(may func(queue.Lane) bool) (queue.Lane, bool) {
 	return queue.Lane{}, false
 }
 
-// sent counts parts that went out of a lane that next named.
+// sent counts parts that went out of a lane that next named, all at once or one by one.
 func (c *chooser) sent(l queue.Lane, parts int) {
 	if l.Class >= queue.Classes || parts <= 0 {
 		return
@@ -183,8 +193,9 @@ func (c *chooser) sent(l queue.Lane, parts int) {
 		c.count[l.Class]++
 		c.at++
 	}
-	if parts >= c.widest || c.at > c.widestUntil {
-		c.widest, c.widestUntil = min(parts, shareWindow), c.at+shareWindow
+	c.run = min(c.run+parts, shareWindow)
+	if c.run >= c.widest || c.at > c.widestUntil {
+		c.widest, c.widestUntil = c.run, c.at+shareWindow
 	}
 	c.turn++
 

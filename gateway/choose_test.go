@@ -76,12 +76,14 @@ func TestLowerClassesGetTheirShareOfTheLastHundredParts(t *testing.T) {
 		name  string
 		parts func(r *rand.Rand, class queue.Class) int
 		most  int // of the guaranteed, on average: urgent has the rest
+		apart bool
 	}{
-		{"one part each", func(*rand.Rand, queue.Class) int { return 1 }, 18},
-		{"urgent of ten parts", func(_ *rand.Rand, class queue.Class) int { return []int{10, 1, 1}[class] }, 40},
-		{"bulk of ten parts", func(_ *rand.Rand, class queue.Class) int { return []int{1, 1, 10}[class] }, 45},
-		{"one to ten parts", func(r *rand.Rand, _ queue.Class) int { return 1 + r.IntN(10) }, 50},
-		{"one or ten parts", func(r *rand.Rand, _ queue.Class) int { return 1 + 9*r.IntN(2) }, 50},
+		{"one part each", func(*rand.Rand, queue.Class) int { return 1 }, 18, false},
+		{"urgent of ten parts", func(_ *rand.Rand, class queue.Class) int { return []int{10, 1, 1}[class] }, 40, false},
+		{"bulk of ten parts", func(_ *rand.Rand, class queue.Class) int { return []int{1, 1, 10}[class] }, 45, false},
+		{"one to ten parts", func(r *rand.Rand, _ queue.Class) int { return 1 + r.IntN(10) }, 50, false},
+		{"one or ten parts", func(r *rand.Rand, _ queue.Class) int { return 1 + 9*r.IntN(2) }, 50, false},
+		{"one or ten parts, told of one by one", func(r *rand.Rand, _ queue.Class) int { return 1 + 9*r.IntN(2) }, 50, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			lower, total := 0, 0
@@ -93,7 +95,15 @@ func TestLowerClassesGetTheirShareOfTheLastHundredParts(t *testing.T) {
 				}
 				for i := range 2000 {
 					n := 0
-					l := sendOne(t, c, anyLane, func(l queue.Lane) int { n = row.parts(r, l.Class); return n })
+					l := sendOne(t, c, anyLane, func(l queue.Lane) int {
+						if n = row.parts(r, l.Class); row.apart {
+							for range n - 1 {
+								c.sent(l, 1)
+							}
+							return 1
+						}
+						return n
+					})
 					w.add(l.Class, n)
 					total += n
 					if l.Class != queue.Urgent {

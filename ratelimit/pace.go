@@ -26,6 +26,7 @@ const (
 	leastMeasured = 10.0 // parts a second: where a pace without limit starts at the least
 	liftedAt      = 10.0 // a measured rate is no limit any more at this multiple of it
 	maxStreak     = 6    // doublings of Pause
+	quiet         = 3    // so many Holds without a throttle end a streak as an answer does
 )
 
 func (o PaceOptions) withDefaults() PaceOptions {
@@ -148,6 +149,9 @@ func (p *Pace) Give(n int) {
 // Hold of the one that counted do not count. They do keep the rate from climbing.
 func (p *Pace) Throttled(now time.Time) (pause time.Duration) {
 	p.advance(now)
+	if now.Sub(p.throttled) > quiet*p.o.Hold {
+		p.streak = 0
+	}
 	p.throttled = later(p.throttled, now)
 	if !p.cut.IsZero() && within(now.Sub(p.cut), p.o.Hold) {
 		return max(0, p.paused.Sub(now))

@@ -136,6 +136,10 @@ func TestPauseDoublesWhileNothingElseIsAnswered(t *testing.T) {
 	if got := p.Throttled(now); got != 100*ms {
 		t.Errorf("after an answer the pause is %v, want 100ms", got)
 	}
+	p.Throttled(now.Add(time.Second))
+	if got := p.Throttled(now.Add(4500 * ms)); got != 100*ms {
+		t.Errorf("after three seconds without a throttle the pause is %v, want 100ms", got)
+	}
 }
 
 func TestPaceFollowsACarrierSlowerThanConfigured(t *testing.T) {
