@@ -4,7 +4,8 @@
 //
 //	options.go    Options and their defaults
 //	run.go        Run: binds, waits, settles, sums up
-//	bind.go       one connection: fill the window, write once, read once, judge
+//	bind.go       one connection: fill the window, write once, read once
+//	received.go   what came: answers, receipts
 //	message.go    submit_sm encoded ahead, number by number; the numbering
 //	ledger.go     what is known of each message, 12 octets each
 //	histogram.go  latencies
