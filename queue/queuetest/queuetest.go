@@ -34,6 +34,10 @@ type Media struct {
 	// not yet synced. It is called from Done, too. While it is nil the tests of power cuts are skipped
 	// and others close the store in order instead.
 	Cut func(keep int) any
+	// Hold is set by an opener that can make its media slow: from its return until release
+	// is called nothing that is written becomes durable. While it is nil the tests of it
+	// are skipped.
+	Hold func() (release func())
 }
 
 // A test is one promise, named as a sentence.

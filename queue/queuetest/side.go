@@ -199,7 +199,7 @@ func dueMax(r *rig) {
 	for _, c := range got[5:10] {
 		r.s.Release(c)
 	}
-	r.wantDue(queue.Scheduled, 10, want[5:10]...)
+	got = append(append(got[:5:5], r.wantDue(queue.Scheduled, 10, want[5:10]...)...), got[10:]...)
 	var l = lane(1, queue.Normal)
 	var steps []queue.Step
 	for _, c := range got {

@@ -13,6 +13,7 @@ var sweepTests = []test{
 	{name: "OverdueFindsWhatWasSentLongAgo", run: overdue},
 	{name: "OverdueAndAReceiptEndAMessageOnce", run: overdueRace},
 	{name: "OverdueFindsAMessageOfSeveralParts", run: overdueParts},
+	{name: "OverdueFindsWhatHasNoCarrierID", run: overdueNameless},
 	{name: "ExpiredFindsWhatWaitsPastItsValidity", env: Env{ReadAhead: 16}, run: expired},
 	{name: "ExpiredFindsWhatIsAside", run: expiredAside},
 	{name: "ExpiredLeavesClaimedMessagesToTheirOwners", run: expiredClaimed},
@@ -148,6 +149,25 @@ func overdueParts(r *rig) {
 		}
 	}
 	r.wantSweep("in the end", r.sweep(queue.Overdue, r.clock.Now(), 10), nil)
+}
+
+// overdueNameless: a carrier answered ESME_ROK without a message_id. No receipt can refer
+// to it; it waits all the same.
+func overdueNameless(r *rig) {
+	l := lane(1, queue.Normal)
+	id := r.acceptOne(l)
+	r.twice(r.part(r.takeOne(l), 1, 1, 7, ""))
+	for range 2 {
+		r.wantStage(id, queue.Sent, pdu.StateEnroute)
+		if ref := r.found(7, ""); ref != nil {
+			r.Errorf("no id finds %v", ref.M.ID)
+		}
+		r.restart()
+	}
+	got := r.sweep(queue.Overdue, r.clock.Now().Add(time.Second), 10)
+	r.wantSweep("without an id", got, []queue.ID{id})
+	r.twice(r.final(got[0], pdu.StateUnknown))
+	r.wantStage(id, queue.Ended, pdu.StateUnknown)
 }
 
 // expired puts short-lived messages between long-lived ones, in memory and behind it.
