@@ -1,0 +1,483 @@
+package pebble
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	pdb "github.com/cockroachdb/pebble/v2"
+
+	"masar/queue"
+)
+
+// sweep remembers how far the rounds over sent and waiting messages have come.
+type sweep struct {
+	mu      sync.Mutex // one Due at a time
+	sent    queue.ID
+	expired []byte // lane key
+	side    queue.ID
+}
+
+// Rows that one call of Due reads at most, of each of the places it looks at: some 40 ms.
+// A round over more takes several calls.
+const sweepRows = 100_000
+
+// Due is queue.Store's. Expired and Overdue go on where the call before ended when there
+// is more than one call may read.
+func (s *Store) Due(ctx context.Context, k queue.DueKind, now time.Time, max int, into []queue.Claim) ([]queue.Claim, error) {
+	if err := s.begin(); err != nil {
+		return into, err
+	}
+	defer s.end()
+	s.sweep.mu.Lock()
+	defer s.sweep.mu.Unlock()
+	want := len(into) + max
+	switch k {
+	case queue.Scheduled:
+		return s.scheduled(ctx, queue.At(now), want, into)
+	case queue.Overdue:
+		return s.overdue(ctx, queue.At(now), want, into)
+	case queue.Expired:
+		return s.expired(ctx, queue.At(now), want, into)
+	case queue.Orphaned:
+		return s.orphaned(ctx, want, into)
+	}
+	return into, fmt.Errorf("%w: due kind %d", errStep, k)
+}
+
+// lowerDue says that a due row at t may be unclaimed. REQUIRES: s.mu.
+func (s *Store) lowerDue(c queue.Class, t queue.Time) {
+	if t != 0 && t < s.dueFrom[c] {
+		s.dueFrom[c] = t
+	}
+}
+
+// scheduled claims due messages. Each class gets a third of the room first, so that a
+// flood of one never keeps the others waiting; what is left goes by class.
+func (s *Store) scheduled(ctx context.Context, now queue.Time, want int, into []queue.Claim) ([]queue.Claim, error) {
+	// The bounds are lifted before the snapshot is taken: what enters the side way later
+	// lowers them again, what entered before is in the snapshot.
+	var from [queue.Classes]queue.Time
+	s.mu.Lock()
+	for c := range from {
+		from[c] = s.dueFrom[c]
+		s.dueFrom[c] = max(from[c], now+1000)
+	}
+	s.mu.Unlock()
+	put := func(c int, t queue.Time) {
+		s.mu.Lock()
+		if t < s.dueFrom[c] {
+			s.dueFrom[c] = t
+		}
+		s.mu.Unlock()
+	}
+	snap, err := s.durable(ctx)
+	if err != nil {
+		for c := range from {
+			put(c, from[c])
+		}
+		return into, err
+	}
+	defer snap.Close()
+	share := max(1, (want-len(into))/queue.Classes)
+	for round := range 2 {
+		for c := range from {
+			upTo := want
+			if round == 0 {
+				upTo = min(want, len(into)+share)
+			}
+			next, got, err := s.scheduledClass(snap, queue.Class(c), from[c], now, upTo, into)
+			into = got
+			from[c] = next
+			if err != nil {
+				for c := range from {
+					put(c, from[c])
+				}
+				return into, err
+			}
+		}
+	}
+	for c := range from {
+		put(c, from[c])
+	}
+	return into, nil
+}
+
+// scheduledClass claims due messages of one class until there are upTo claims, and gives
+// the moment from which on rows are left.
+func (s *Store) scheduledClass(snap *pdb.Snapshot, c queue.Class, from, now queue.Time, upTo int, into []queue.Claim) (queue.Time, []queue.Claim, error) {
+	if from > now || len(into) >= upTo {
+		return from, into, nil
+	}
+	i, err := snap.NewIter(&pdb.IterOptions{
+		LowerBound: dueKey(nil, c, uint64(max(from, 0))/1000, 0),
+		UpperBound: dueKey(nil, c, uint64(now)/1000+1, 0),
+	})
+	if err != nil {
+		return from, into, err
+	}
+	defer i.Close()
+	for ok := i.First(); ok; ok = i.Next() {
+		k := i.Key()
+		ms, id := be.Uint64(k[2:]), queue.ID(be.Uint64(k[10:]))
+		if len(into) >= upTo {
+			return queue.Time(ms) * 1000, into, nil
+		}
+		it := s.grab(id)
+		if it == nil {
+			continue // claimed; its release lowers the bound
+		}
+		p, err := s.aside(id)
+		if err == nil && (p.side == nil || p.stamp != 0 || dueMillis(p.side.until) != ms) {
+			err = queue.ErrUnknown // it has moved on since the snapshot
+		}
+		if err == nil {
+			err = s.fill(it, p)
+		}
+		if err != nil {
+			s.ungrab(it)
+			if err != queue.ErrUnknown {
+				return queue.Time(ms) * 1000, into, err
+			}
+			continue
+		}
+		into = append(into, it.claim())
+	}
+	return now + 1, into, i.Error()
+}
+
+// aside locates a message on the side way only.
+func (s *Store) aside(id queue.ID) (p place, err error) {
+	v, err := get(s.db, idKey(nil, kindSide, id))
+	if err != nil {
+		return p, err
+	}
+	if v == nil {
+		return p, queue.ErrUnknown
+	}
+	side, record, err := parseSide(v)
+	p = place{stage: queue.Aside, side: &side, record: record}
+	if side.stamp != 0 {
+		p.stage, p.lane, p.stamp = queue.Waiting, side.lane, side.stamp
+	}
+	return p, err
+}
+
+// overdue claims sent messages whose last part was answered before a moment.
+func (s *Store) overdue(ctx context.Context, before queue.Time, want int, into []queue.Claim) ([]queue.Claim, error) {
+	snap, err := s.durable(ctx)
+	if err != nil {
+		return into, err
+	}
+	defer snap.Close()
+	start := s.sweep.sent
+	rows := sweepRows
+	into, done, err := s.overdueFrom(snap, start, ^queue.ID(0), before, want, into, &rows)
+	if err != nil || !done {
+		return into, err
+	}
+	s.sweep.sent = 0
+	if start == 0 {
+		return into, nil
+	}
+	into, done, err = s.overdueFrom(snap, 0, start, before, want, into, &rows)
+	if done {
+		s.sweep.sent = 0
+	}
+	return into, err
+}
+
+func (s *Store) overdueFrom(snap *pdb.Snapshot, from, to queue.ID, before queue.Time, want int, into []queue.Claim, rows *int) (_ []queue.Claim, done bool, err error) {
+	i, err := snap.NewIter(&pdb.IterOptions{LowerBound: idKey(nil, kindSent, from), UpperBound: after(idKey(nil, kindSent, to))})
+	if err != nil {
+		return into, false, err
+	}
+	defer i.Close()
+	for ok := i.First(); ok; ok = i.Next() {
+		id := queue.ID(be.Uint64(i.Key()[1:]))
+		if len(into) >= want || *rows <= 0 {
+			s.sweep.sent = id
+			return into, false, nil
+		}
+		*rows--
+		v, err := i.ValueAndErr()
+		if err != nil {
+			return into, false, err
+		}
+		var info queue.PartInfo
+		if len(v) < 8 {
+			return into, false, errRow
+		}
+		if _, err := queue.DecodePart(v[8:], &info); err != nil {
+			return into, false, err
+		}
+		if info.Sent >= before {
+			continue
+		}
+		it := s.grab(id)
+		if it == nil {
+			continue
+		}
+		it.m, it.sent = new(queue.Message), &info
+		if it.textMAC, err = parseSent(v, &info, it.m); err == nil && info.Of > 1 {
+			parts := partReader{s: s}
+			err = parts.into(it)
+			parts.close()
+		}
+		if err != nil {
+			s.ungrab(it)
+			return into, false, err
+		}
+		into = append(into, it.claim())
+	}
+	return into, true, i.Error()
+}
+
+// expired claims waiting messages whose validity has ended: those in memory, then rows
+// of lanes with a backlog, then the side way.
+func (s *Store) expired(ctx context.Context, now queue.Time, want int, into []queue.Claim) ([]queue.Claim, error) {
+	type unread struct {
+		l        *lane
+		from, to uint64
+	}
+	var disk []unread
+	s.mu.Lock()
+	for _, l := range s.lanes {
+		for i := 0; i < l.ready.n && len(into) < want; {
+			it := *l.ready.at(i)
+			if it.m.Expires > now {
+				i++
+				continue
+			}
+			l.ready.remove(i)
+			s.hold(l, it)
+			into = append(into, it.claim())
+		}
+		if l.backlog {
+			disk = append(disk, unread{l, l.read + 1, l.tail})
+		}
+	}
+	s.mu.Unlock()
+	slices.SortFunc(disk, func(a, b unread) int { return bytes.Compare(laneKey(nil, a.l.id, 0), laneKey(nil, b.l.id, 0)) })
+	rows := sweepRows
+	cursor := s.sweep.expired
+	s.sweep.expired = nil
+	for turn := range 2 {
+		for _, u := range disk {
+			lower, upper := laneKey(nil, u.l.id, u.from), laneKey(nil, u.l.id, u.to+1)
+			if turn == 0 && cursor != nil {
+				if string(upper) <= string(cursor) {
+					continue
+				}
+				if string(lower) < string(cursor) {
+					lower = cursor
+				}
+			}
+			var stop []byte
+			var err error
+			if into, stop, err = s.expiredRows(ctx, lower, upper, u.l, now, want, into, &rows); err != nil {
+				return into, err
+			}
+			if stop != nil {
+				s.sweep.expired = stop
+				return into, nil
+			}
+		}
+		if cursor == nil {
+			break
+		}
+	}
+	return s.expiredAside(ctx, now, want, into)
+}
+
+// expiredRows looks at lane rows in [lower, upper); stop is where it has to go on.
+func (s *Store) expiredRows(ctx context.Context, lower, upper []byte, l *lane, now queue.Time, want int, into []queue.Claim, rows *int) (_ []queue.Claim, stop []byte, err error) {
+	i, err := s.db.NewIter(&pdb.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return into, nil, err
+	}
+	defer i.Close()
+	for ok := i.First(); ok; ok = i.Next() {
+		if len(into) >= want || *rows <= 0 {
+			return into, append([]byte(nil), i.Key()...), nil
+		}
+		*rows--
+		if *rows%4096 == 0 && ctx.Err() != nil {
+			return into, nil, ctx.Err()
+		}
+		v, err := i.ValueAndErr()
+		if err != nil {
+			return into, nil, err
+		}
+		if _, pointer := isPointer(v); pointer {
+			continue // seen on the side way
+		}
+		if at, err := queue.MessageExpires(v); err != nil || at > now {
+			continue
+		}
+		stamp := be.Uint64(i.Key()[laneKeyLen-8:])
+		it := s.grab(queue.ID(stamp))
+		if it == nil {
+			continue
+		}
+		// The row may have gone since the iterator was made; claimed, it stays.
+		v, err = get(s.db, laneKey(nil, l.id, stamp))
+		if v == nil || err != nil {
+			s.ungrab(it)
+			if err != nil {
+				return into, nil, err
+			}
+			continue
+		}
+		if err := s.fill(it, place{lane: l.id, stamp: stamp, record: v}); err != nil {
+			s.ungrab(it)
+			return into, nil, err
+		}
+		into = append(into, it.claim())
+	}
+	return into, nil, i.Error()
+}
+
+// expiredAside looks at the side way.
+func (s *Store) expiredAside(ctx context.Context, now queue.Time, want int, into []queue.Claim) ([]queue.Claim, error) {
+	s.mu.Lock()
+	none := len(s.sides) == 0
+	s.mu.Unlock()
+	if none && s.sweep.side == 0 && !s.pointers() {
+		return into, nil
+	}
+	snap, err := s.durable(ctx)
+	if err != nil {
+		return into, err
+	}
+	defer snap.Close()
+	from := s.sweep.side
+	s.sweep.side = 0
+	rows := sweepRows
+	for {
+		into, stop, err := s.expiredSide(ctx, snap, from, now, want, into, &rows)
+		if err != nil || stop != 0 {
+			s.sweep.side = stop
+			return into, err
+		}
+		if from == 0 || len(into) >= want {
+			return into, nil
+		}
+		from = 0
+	}
+}
+
+// pointers says whether lanes may hold rows whose records are on the side way.
+func (s *Store) pointers() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.lanes {
+		if l.backlog {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Store) expiredSide(ctx context.Context, snap *pdb.Snapshot, from queue.ID, now queue.Time, want int, into []queue.Claim, rows *int) (_ []queue.Claim, stop queue.ID, err error) {
+	i, err := snap.NewIter(&pdb.IterOptions{LowerBound: idKey(nil, kindSide, from), UpperBound: []byte{kindSide + 1}})
+	if err != nil {
+		return into, 0, err
+	}
+	defer i.Close()
+	for ok := i.First(); ok; ok = i.Next() {
+		id := queue.ID(be.Uint64(i.Key()[1:]))
+		if len(into) >= want || *rows <= 0 {
+			return into, id, nil
+		}
+		*rows--
+		if *rows%4096 == 0 && ctx.Err() != nil {
+			return into, 0, ctx.Err()
+		}
+		v, err := i.ValueAndErr()
+		if err != nil {
+			return into, 0, err
+		}
+		if len(v) < sidePlaceLen {
+			return into, 0, errRow
+		}
+		if at, err := queue.MessageExpires(v[sidePlaceLen:]); err != nil || at > now {
+			continue
+		}
+		it := s.grab(id)
+		if it == nil {
+			continue
+		}
+		p, err := s.aside(id)
+		if err == nil {
+			err = s.fill(it, p)
+		}
+		if err == nil && it.m.Expires > now { // replaced since the snapshot
+			s.Release(it.claim())
+			continue
+		}
+		if err != nil {
+			s.ungrab(it)
+			if errors.Is(err, queue.ErrUnknown) {
+				continue
+			}
+			return into, 0, err
+		}
+		into = append(into, it.claim())
+	}
+	return into, 0, i.Error()
+}
+
+// Groups is queue.Store's.
+func (s *Store) Groups(live func(group uint16) bool) {
+	s.mu.Lock()
+	s.live = live
+	s.mu.Unlock()
+}
+
+// orphaned claims messages of lanes whose group is not told with Groups.
+func (s *Store) orphaned(ctx context.Context, want int, into []queue.Claim) ([]queue.Claim, error) {
+	s.mu.Lock()
+	live := s.live
+	var ids []queue.Lane
+	for id, l := range s.lanes {
+		if l.count > 0 {
+			ids = append(ids, id)
+		}
+	}
+	s.mu.Unlock()
+	if live == nil {
+		return into, nil
+	}
+	for _, id := range ids {
+		for !live(id.Group()) && len(into) < want {
+			n := len(into)
+			var more bool
+			into, more = s.Take(id, want-n, into)
+			if !more && len(into) == n {
+				break
+			}
+			if more && len(into) == n {
+				s.awaitFill(id)
+			}
+			if err := ctx.Err(); err != nil {
+				return into, err
+			}
+		}
+	}
+	return into, nil
+}
+
+// awaitFill waits for the end of a lane's refill.
+func (s *Store) awaitFill(id queue.Lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lanes[id]
+	for l != nil && l.filling && !s.closing {
+		s.fillCond.Wait()
+	}
+}

@@ -1,0 +1,207 @@
+package pebble
+
+import (
+	"masar/queue"
+)
+
+// final ends a message: out of wherever it waits, into history, its receipt into the
+// outbox, all in one batch.
+func (c *committer) final(f *queue.Final) {
+	facts := queue.Facts{State: f.State, Err: f.Err, Status: f.Status, Carrier: f.Carrier, Ended: f.At}
+	if facts.Ended == 0 {
+		facts.Ended = c.now
+	}
+	if f.Ref != nil {
+		c.finalSent(f.Ref.M, &f.Ref.Info, f.Ref.TextMAC, &facts, true)
+		if facts.KeyID != 0 {
+			c.deliver(f.Deliver)
+		}
+		return
+	}
+	it := c.claimed(&f.Claim)
+	if it == nil {
+		return
+	}
+	m := f.Claim.M
+	it.adopt(m)
+	if it.sent != nil { // overdue
+		it.state.Store(over)
+		c.effects = append(c.effects, effect{kind: effEnd, it: it})
+		c.finalSent(m, it.sent, it.textMAC, &facts, false)
+		if facts.KeyID != 0 {
+			c.deliver(f.Deliver)
+		}
+		return
+	}
+	c.leave(it)
+	c.refund[roomOf(m)]++
+	facts.TextMAC = c.mac.of(macText, m.Body)
+	if len(it.parts) > 0 || len(c.pending[it.id]) > 0 {
+		facts.Parts = c.dropParts(m, nil)
+	}
+	c.history(&facts, m)
+	c.deliver(f.Deliver)
+}
+
+// finalSent ends a message that waited for its receipt; nothing when it has ended already,
+// and then facts.KeyID stays zero. decides: info's own receipt is what ended it.
+func (c *committer) finalSent(m *queue.Message, info *queue.PartInfo, mac uint64, facts *queue.Facts, decides bool) {
+	if !c.isSent(m.ID) {
+		return
+	}
+	c.finals[m.ID] = struct{}{}
+	c.awaits.remove(m.ID)
+	if m.Attempt > 1 {
+		c.del(idKey(c.k, kindSent, m.ID))
+	} else {
+		c.single(idKey(c.k, kindSent, m.ID))
+	}
+	facts.TextMAC = mac
+	facts.Parts = c.dropParts(m, info)
+	if decides {
+		for i := range facts.Parts {
+			p := &facts.Parts[i]
+			if p.Attempt == info.Attempt && p.Part == info.Part && p.State == 0 {
+				p.State, p.Err, p.Done = facts.State, facts.Err, facts.Ended
+			}
+		}
+	}
+	c.history(facts, m)
+}
+
+// dropParts removes the part rows and the correlations of a message and gives what they
+// told, in order. A message of one part has its only part in info. The slice is valid
+// until the next call.
+func (c *committer) dropParts(m *queue.Message, info *queue.PartInfo) []queue.PartInfo {
+	parts := c.parts[:0]
+	if info != nil && info.Of <= 1 {
+		parts = append(parts, *info)
+		c.single(correlateKey(c.k, info.Carrier, info.CarrierID, m.ID, info.Attempt, info.Part))
+		if m.Attempt <= 1 || info.Attempt <= 1 {
+			c.parts = parts
+			return parts
+		}
+	}
+	c.must(c.s.eachPart(c.s.db, m.ID, func(p *queue.PartInfo) { parts = putPart(parts, p) }))
+	for i := range c.pending[m.ID] {
+		parts = putPart(parts, &c.pending[m.ID][i])
+	}
+	for i := range parts {
+		p := &parts[i]
+		if p.Of <= 1 {
+			continue
+		}
+		c.del(partKey(c.k, m.ID, p.Attempt, p.Part))
+		c.single(correlateKey(c.k, p.Carrier, p.CarrierID, m.ID, p.Attempt, p.Part))
+	}
+	delete(c.pending, m.ID)
+	c.parts = parts
+	return parts
+}
+
+// putPart puts p where it belongs in a list ordered by attempt and part, over an older
+// state of the same part.
+func putPart(parts []queue.PartInfo, p *queue.PartInfo) []queue.PartInfo {
+	at := len(parts)
+	for at > 0 && (parts[at-1].Attempt > p.Attempt || parts[at-1].Attempt == p.Attempt && parts[at-1].Part >= p.Part) {
+		at--
+	}
+	if at < len(parts) && parts[at].Attempt == p.Attempt && parts[at].Part == p.Part {
+		parts[at] = *p
+		return parts
+	}
+	parts = append(parts, queue.PartInfo{})
+	copy(parts[at+1:], parts[at:])
+	parts[at] = *p
+	return parts
+}
+
+// history writes the facts of an ended message under the day it ended.
+func (c *committer) history(f *queue.Facts, m *queue.Message) {
+	f.KeyID = keyID
+	c.v = queue.AppendFacts(c.v[:0], f, m)
+	c.set(historyKey(c.k, day(c.now), m.ID), c.v)
+}
+
+// deliver puts a delivery into its account's outbox; a second time nothing.
+func (c *committer) deliver(d *queue.Delivery) {
+	if d == nil || d.Seq != 0 {
+		return
+	}
+	d.Seq = c.next()
+	c.outboxOf(d.Account, d.Seq)
+	c.v = queue.AppendDelivery(c.v[:0], d)
+	c.set(outboxKey(c.k, d.Account, d.Seq), c.v)
+	p := &parcel{d: d, size: int64(len(c.v)) + parcelOctets}
+	c.effects = append(c.effects, effect{kind: effOut, parcel: p})
+}
+
+// outboxOf finds or makes an outbox; its state row comes with its first row.
+func (c *committer) outboxOf(account uint32, seq uint64) {
+	s := c.s
+	s.mu.Lock()
+	_, known := s.outboxes[account]
+	if !known {
+		s.outboxes[account] = &outbox{account: account, want: s.o.ReadAhead}
+	}
+	s.mu.Unlock()
+	if !known {
+		c.v = appendState(c.v[:0], state{head: seq, tail: seq - 1})
+		c.set(outStateKey(c.k, account), c.v)
+	}
+}
+
+// delivered takes a delivery that somebody holds out of the outbox.
+func (c *committer) delivered(d *queue.Delivered) {
+	s := c.s
+	s.mu.Lock()
+	var p *parcel
+	if o := s.outboxes[d.Account]; o != nil {
+		if p = o.held[d.Seq]; p != nil {
+			delete(o.held, d.Seq)
+			o.ending++
+		}
+	}
+	s.mu.Unlock()
+	if p != nil {
+		c.undeliver(p, d.Verdict)
+	}
+}
+
+// undeliver removes the row of a delivery. How it ended is history only when it ended badly.
+func (c *committer) undeliver(p *parcel, v queue.Verdict) {
+	d := p.d
+	c.single(outboxKey(c.k, d.Account, d.Seq))
+	if v != queue.Acknowledged && d.Message != 0 {
+		c.v = be.AppendUint64(append(c.v[:0], queue.RecordVersion, 0, 0, 0, byte(v)), uint64(c.now))
+		c.set(deliveryEndKey(c.k, day(c.now), d.Message), c.v)
+	}
+	if v != queue.Acknowledged {
+		c.s.metrics.undelivered(v)
+	}
+	c.effects = append(c.effects, effect{kind: effOutGone, account: d.Account})
+}
+
+// countSides writes how many wait on each side way that this batch has changed.
+func (c *committer) countSides() {
+	if len(c.sides) == 0 {
+		return
+	}
+	s := c.s
+	for k, n := range c.sides {
+		s.mu.Lock()
+		s.sides[k] += n
+		total := s.sides[k]
+		if total <= 0 {
+			delete(s.sides, k)
+		}
+		s.mu.Unlock()
+		if total <= 0 {
+			c.del(sideCountKey(c.k, k))
+			continue
+		}
+		c.v = be.AppendUint64(c.v[:0], uint64(total))
+		c.set(sideCountKey(c.k, k), c.v)
+	}
+	clear(c.sides)
+}

@@ -1,0 +1,452 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+
+	pdb "github.com/cockroachdb/pebble/v2"
+
+	"masar/queue"
+	"masar/smpp/pdu"
+)
+
+// place is where a message's rows stand.
+type place struct {
+	stage  queue.Stage
+	lane   queue.Lane // Waiting
+	stamp  uint64
+	side   *sidePlace // its record is on the side way
+	record []byte     // as stored, of the stage's own kind
+}
+
+// get copies a row's value; nil when there is none.
+func get(r pdb.Reader, k []byte) ([]byte, error) {
+	v, closer, err := r.Get(k)
+	if errors.Is(err, pdb.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer closer.Close()
+	return append([]byte{}, v...), nil
+}
+
+// locate finds a message's rows: side way, sent, the lanes that are not empty, history.
+func (s *Store) locate(r pdb.Reader, account uint32, id queue.ID) (p place, err error) {
+	if v, err := get(r, idKey(nil, kindSide, id)); v != nil || err != nil {
+		if err != nil {
+			return p, err
+		}
+		side, record, err := parseSide(v)
+		p = place{stage: queue.Aside, side: &side, record: record}
+		if side.stamp != 0 {
+			p.stage, p.lane, p.stamp = queue.Waiting, side.lane, side.stamp
+		}
+		return p, err
+	}
+	if v, err := get(r, idKey(nil, kindSent, id)); v != nil || err != nil {
+		return place{stage: queue.Sent, record: v}, err
+	}
+	for _, l := range s.lanesOf(account, uint64(id)) {
+		if v, err := get(r, laneKey(nil, l, uint64(id))); v != nil || err != nil {
+			return place{stage: queue.Waiting, lane: l, stamp: uint64(id), record: v}, err
+		}
+	}
+	today, days := day(queue.At(s.o.Now())), s.historyDays()
+	// A clock that stepped back has left rows of a later day.
+	for d := today + 1; d != today-days-1; d-- {
+		if v, err := get(r, historyKey(nil, d, id)); v != nil || err != nil {
+			return place{stage: queue.Ended, record: v}, err
+		}
+	}
+	return p, queue.ErrUnknown
+}
+
+func (s *Store) historyDays() uint16 {
+	return uint16(min(int64(s.o.History.Microseconds())/dayMicros+1, 20000))
+}
+
+// lanesOf lists the lanes that may hold a message; account zero: any.
+func (s *Store) lanesOf(account uint32, stamp uint64) []queue.Lane {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []queue.Lane
+	for id, l := range s.lanes {
+		if (account == 0 || id.Account == account) && (l.count > 0 || l.backlog || l.tail < stamp) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// exists says whether any row of a message is there. The committer asks it of an Accept
+// that comes with an id of ours.
+func (s *Store) exists(id queue.ID, account uint32) bool {
+	p, err := s.locate(s.db, account, id)
+	return err == nil && p.record != nil
+}
+
+// Find is queue.Store's.
+func (s *Store) Find(ctx context.Context, account uint32, id queue.ID) (queue.View, error) {
+	if err := s.begin(); err != nil {
+		return queue.View{}, err
+	}
+	defer s.end()
+	snap, err := s.durable(ctx)
+	if err != nil {
+		return queue.View{}, err
+	}
+	defer snap.Close()
+	v, err := s.view(snap, account, id)
+	if err == nil && account != 0 && v.M.Account != account {
+		return queue.View{}, queue.ErrUnknown
+	}
+	return v, err
+}
+
+func (s *Store) view(r pdb.Reader, account uint32, id queue.ID) (v queue.View, err error) {
+	p, err := s.locate(r, account, id)
+	if err != nil {
+		return v, err
+	}
+	v = queue.View{M: new(queue.Message), Stage: p.stage, State: pdu.StateEnroute}
+	switch p.stage {
+	case queue.Ended:
+		var f queue.Facts
+		if err := queue.DecodeFacts(p.record, &f, v.M); err != nil {
+			return v, err
+		}
+		v.State, v.Err, v.Ended, v.Parts = f.State, f.Err, f.Ended, f.Parts
+		return v, nil
+	case queue.Sent:
+		var info queue.PartInfo
+		if _, err := parseSent(p.record, &info, v.M); err != nil {
+			return v, err
+		}
+		if info.Of <= 1 {
+			v.Parts = []queue.PartInfo{info}
+			return v, nil
+		}
+	default:
+		if err := queue.DecodeMessage(p.record, v.M); err != nil {
+			return v, err
+		}
+		if p.side != nil && p.stage == queue.Aside {
+			v.Why, v.Until = p.side.why, p.side.until
+			if v.Why == queue.WaitSchedule {
+				v.State = pdu.StateScheduled
+			}
+		}
+	}
+	err = s.eachPart(r, id, func(p *queue.PartInfo) { v.Parts = append(v.Parts, *p) })
+	return v, err
+}
+
+// ByShown is queue.Store's. Only short ids are looked up: every other id a client sees
+// says which message it is.
+func (s *Store) ByShown(ctx context.Context, account uint32, shown string) (queue.ID, error) {
+	if err := s.begin(); err != nil {
+		return 0, err
+	}
+	defer s.end()
+	if len(shown) != 10 {
+		return 0, queue.ErrUnknown
+	}
+	var n uint64
+	for _, c := range []byte(shown) {
+		if c < '0' || c > '9' {
+			return 0, queue.ErrUnknown
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	v, err := get(s.db, shortKey(nil, account, n))
+	if err != nil {
+		return 0, err
+	}
+	if len(v) < 8 {
+		return 0, queue.ErrUnknown
+	}
+	return queue.ID(be.Uint64(v)), nil
+}
+
+// grab puts a claim on an id before its rows are read, so that nobody moves them
+// meanwhile; nil when somebody has the message in memory already.
+func (s *Store) grab(id queue.ID) *item {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.items[id] != nil {
+		return nil
+	}
+	it := &item{id: id}
+	it.state.Store(held)
+	s.items[id] = it
+	return it
+}
+
+// ungrab gives up a claim of which no row was found.
+func (s *Store) ungrab(it *item) {
+	it.state.Store(over)
+	s.mu.Lock()
+	if s.items[it.id] == it {
+		delete(s.items, it.id)
+	}
+	s.mu.Unlock()
+}
+
+// fill makes a grabbed item whole from the rows of a waiting message.
+func (s *Store) fill(it *item, p place) error {
+	m := new(queue.Message)
+	if err := queue.DecodeMessage(p.record, m); err != nil {
+		return err
+	}
+	it.m, it.stamp, it.size = m, p.stamp, int64(len(p.record))+itemOctets
+	it.entered = m.Accepted
+	if p.side != nil {
+		it.side, it.why = true, p.side.why
+		if p.stamp == 0 {
+			it.dueAt = p.side.until
+		} else {
+			it.entered = queue.Time(p.stamp >> 10)
+		}
+	}
+	parts := partReader{s: s}
+	err := parts.into(it)
+	parts.close()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.stamp != 0 {
+		l := s.lanes[p.lane]
+		if l == nil {
+			return errRow
+		}
+		it.lane = l
+		l.claimed++
+	}
+	if attempts := s.unsure[it.id]; attempts != nil {
+		it.sending, it.unsure = attempts, attempts[len(attempts)-1]
+		delete(s.unsure, it.id)
+	}
+	return nil
+}
+
+// ClaimID is queue.Store's.
+func (s *Store) ClaimID(ctx context.Context, account uint32, id queue.ID) (queue.Claim, error) {
+	if err := s.begin(); err != nil {
+		return queue.Claim{}, err
+	}
+	defer s.end()
+	if err := ctx.Err(); err != nil {
+		return queue.Claim{}, err
+	}
+	s.gate.Lock()
+	s.gate.Unlock() //nolint:staticcheck // passing the gate is all: see committer.finish
+	if c, err, known := s.claimInMemory(account, id); known {
+		return c, err
+	}
+	it := s.grab(id)
+	if it == nil {
+		return queue.Claim{}, queue.ErrClaimed
+	}
+	p, err := s.locate(s.db, account, id)
+	switch {
+	case err != nil:
+	case p.stage == queue.Ended:
+		err = queue.ErrFinal
+	case p.stage == queue.Sent:
+		err = queue.ErrSent
+	default:
+		err = s.fill(it, p)
+	}
+	if err == nil && (account == 0 || it.m.Account == account) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return it.claim(), nil
+	}
+	if err == nil {
+		s.Release(it.claim())
+		return queue.Claim{}, queue.ErrUnknown
+	}
+	s.ungrab(it)
+	if account != 0 && (err == queue.ErrFinal || err == queue.ErrSent) {
+		// Another account's message is unknown, not final.
+		if v, verr := s.view(s.db, account, id); verr != nil || v.M.Account != account {
+			err = queue.ErrUnknown
+		}
+	}
+	return queue.Claim{}, err
+}
+
+// claimInMemory claims a message that is ready; known: the answer is final.
+func (s *Store) claimInMemory(account uint32, id queue.ID) (c queue.Claim, err error, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it := s.items[id]
+	if it == nil {
+		return c, nil, false
+	}
+	if it.m != nil && account != 0 && it.m.Account != account {
+		return c, queue.ErrUnknown, true
+	}
+	if it.state.Load() != ready {
+		if it.sent != nil {
+			return c, queue.ErrSent, true
+		}
+		return c, queue.ErrClaimed, true
+	}
+	l := it.lane
+	for i := range l.ready.n {
+		if *l.ready.at(i) == it {
+			l.ready.remove(i)
+			s.hold(l, it)
+			return it.claim(), nil, true
+		}
+	}
+	return c, queue.ErrClaimed, true
+}
+
+// hold makes an item that was taken out of a lane's ready ones a claim. REQUIRES: s.mu.
+func (s *Store) hold(l *lane, it *item) {
+	it.state.Store(held)
+	l.claimed++
+	s.memory -= it.size
+	if l.backlog && l.ready.n <= l.want/2 {
+		s.fillLane(l)
+	}
+}
+
+// remove takes out the i-th. REQUIRES: i < n.
+func (d *deque[T]) remove(i int) {
+	for ; i > 0; i-- {
+		d.swap(i, i-1)
+	}
+	d.popFront()
+}
+
+// matchingRows bounds how many rows on disk one Matching looks at.
+const matchingRows = 10_000
+
+// Matching is queue.Store's. Messages on the side way have an index; for those in lanes
+// the account's own lanes are looked through, at most matchingRows rows of them on disk.
+func (s *Store) Matching(ctx context.Context, p queue.Pattern, max int) ([]queue.ID, error) {
+	if err := s.begin(); err != nil {
+		return nil, err
+	}
+	defer s.end()
+	fits := func(m *queue.Message) bool {
+		return m.Account == p.Account && m.Source.Addr == p.Source && m.Dest.Addr == p.Dest &&
+			(p.AnyService || m.ServiceType == p.ServiceType)
+	}
+	snap, err := s.durable(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	var found []queue.ID
+	mac := s.macs.get()
+	index := waitingKey(nil, p.Account, s.pairMAC(mac, p.Source, p.Dest), 0)
+	s.macs.put(mac)
+	index = index[:len(index)-8]
+	err = scan(snap, index, func(k, _ []byte) error {
+		id := queue.ID(be.Uint64(k[len(k)-8:]))
+		v, err := get(snap, idKey(nil, kindSide, id))
+		if v == nil || err != nil {
+			return err
+		}
+		_, record, err := parseSide(v)
+		if err != nil {
+			return err
+		}
+		var m queue.Message
+		if err := queue.DecodeMessage(record, &m); err != nil {
+			return err
+		}
+		if fits(&m) && !s.isClaimed(id) {
+			found = append(found, id)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	type unread struct {
+		l        queue.Lane
+		from, to uint64
+	}
+	var disk []unread
+	s.mu.Lock()
+	for id, l := range s.lanes {
+		if id.Account != p.Account {
+			continue
+		}
+		for i := range l.ready.n {
+			if it := *l.ready.at(i); !it.side && fits(it.m) {
+				found = append(found, it.id)
+			}
+		}
+		if l.backlog {
+			disk = append(disk, unread{id, l.read + 1, l.tail})
+		}
+	}
+	s.mu.Unlock()
+	budget := matchingRows
+	for _, u := range disk {
+		if err := s.matchRows(snap, laneKey(nil, u.l, u.from), laneKey(nil, u.l, u.to+1), &budget, func(m *queue.Message) {
+			if fits(m) && !s.isClaimed(m.ID) {
+				found = append(found, m.ID)
+			}
+		}); err != nil {
+			return nil, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(found)
+	found = slices.Compact(found)
+	return found[:min(len(found), max)], nil
+}
+
+// isClaimed says that somebody acts on a message.
+func (s *Store) isClaimed(id queue.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it := s.items[id]
+	return it != nil && it.state.Load() != ready
+}
+
+func (s *Store) matchRows(r pdb.Reader, from, to []byte, budget *int, each func(*queue.Message)) error {
+	i, err := r.NewIter(&pdb.IterOptions{LowerBound: from, UpperBound: to})
+	if err != nil {
+		return err
+	}
+	defer i.Close()
+	for ok := i.First(); ok && *budget > 0; ok = i.Next() {
+		*budget--
+		v, err := i.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		if _, pointer := isPointer(v); pointer {
+			continue // found by its index
+		}
+		var m queue.Message
+		if err := queue.DecodeMessage(v, &m); err != nil {
+			s.o.Log.Error("a waiting message cannot be read", slog.Any("err", err))
+			continue
+		}
+		each(&m)
+	}
+	return i.Error()
+}
+
+// pairMAC is the keyed hash of a source and destination.
+func (s *Store) pairMAC(x *mac, source, dest string) uint64 {
+	x.pair = append(append(append(x.pair[:0], source...), 0), dest...)
+	return x.of(macPair, x.pair)
+}

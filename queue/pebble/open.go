@@ -1,0 +1,267 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	pdb "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"masar/queue"
+)
+
+// Store is a queue.Store in one folder. Open makes it.
+type Store struct {
+	o       Options
+	fs      vfs.FS
+	lock    *pdb.Lock
+	db      *pdb.DB
+	logger  *logger
+	macs    *macs
+	metrics *metrics
+	disk    disk
+	inbox   inbox
+	names   names
+
+	gate sync.Mutex // see committer.finish; taken before mu
+
+	mu          sync.Mutex
+	lanes       map[queue.Lane]*lane
+	outboxes    map[uint32]*outbox
+	sides       map[roomKey]int64         // how many are on the side way
+	items       map[queue.ID]*item        // every waiting message in memory, claimed or ready
+	unsure      map[queue.ID][]uint8      // sending rows from before this start
+	memory      int64                     // octets ready for taking
+	fillQueue   []refill                  // waiting for a refiller
+	fillCond    *sync.Cond                // of mu
+	refilled    []*lane                   // to be told of by the committer
+	refilledOut []*outbox                 // likewise
+	watchLane   func(queue.Lane)          // nil before Watch
+	watchOutbox func(uint32)              //
+	live        func(group uint16) bool   // nil before Groups
+	dueFrom     [queue.Classes]queue.Time // no unclaimed due row is earlier
+	closing     bool                      // refillers end
+
+	sweep sweep // due.go
+
+	startStamp uint64 // the last stamp of the process before this one
+
+	reads  sync.RWMutex // held for reading while the engine is read; Close takes it whole
+	closed atomic.Bool
+	once   sync.Once
+	err    error // of Close
+	wg     sync.WaitGroup
+	quit   chan struct{} // closed by Close: the disk watcher ends
+}
+
+var _ queue.Store = (*Store)(nil)
+
+// errHeld says that another process has the folder open.
+var errHeld = errors.New("the folder is in use")
+
+// Open opens the store in o.Dir, and makes it where there is none. It reads how much
+// waits, not what waits: its time does not grow with the backlog.
+func Open(ctx context.Context, o Options) (_ *Store, err error) {
+	if err := o.fill(); err != nil {
+		return nil, err
+	}
+	s := &Store{
+		o:        o,
+		logger:   newLogger(o.Log, o.Fatal),
+		lanes:    make(map[queue.Lane]*lane),
+		outboxes: make(map[uint32]*outbox),
+		sides:    make(map[roomKey]int64),
+		items:    make(map[queue.ID]*item),
+		unsure:   make(map[queue.ID][]uint8),
+		quit:     make(chan struct{}),
+	}
+	s.fillCond = sync.NewCond(&s.mu)
+	s.inbox.wake = make(chan struct{}, 1)
+	s.inbox.room = room{max: o.Room, maxAccount: o.AccountRoom, of: make(map[roomKey]int64)}
+	s.fs = vfs.OnDiskFull(o.FS, s.giveUpBallast)
+
+	var undo []func()
+	defer func() {
+		if err != nil {
+			for i := len(undo) - 1; i >= 0; i-- {
+				undo[i]()
+			}
+		}
+	}()
+	if err := s.prepareFolder(); err != nil {
+		return nil, err
+	}
+	if s.lock, err = s.lockFolder(); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { s.lock.Close() })
+	desc, err := pdb.Peek(o.Dir, o.FS)
+	if err != nil {
+		return nil, fmt.Errorf("store: looking into %s: %w", o.Dir, err)
+	}
+	key, err := loadKey(o.FS, o.Dir, !desc.Exists)
+	if err != nil {
+		return nil, err
+	}
+	s.macs = newMACs(key)
+	opts := engineOptions(&o, s.lock, s.logger, s.diskSoon)
+	opts.FS = s.fs
+	s.disk.soon = make(chan struct{}, 1)
+	if s.db, err = pdb.Open(o.Dir, opts); err != nil {
+		return nil, fmt.Errorf("store: opening %s: %w", o.Dir, err)
+	}
+	undo = append(undo, func() { s.db.Close() })
+	c := &committer{
+		s: s, batch: s.db.NewBatch(), mac: s.macs.get(),
+		finals:  make(map[queue.ID]struct{}),
+		once:    make(map[uint64]*queue.Message),
+		short:   make(map[uint32]uint64),
+		refund:  make(map[roomKey]int64),
+		pending: make(map[queue.ID][]queue.PartInfo),
+		sides:   make(map[roomKey]int64),
+	}
+	if err := s.restore(ctx, c); err != nil {
+		return nil, err
+	}
+	s.metrics = newMetrics(o.Registerer, s)
+	s.makeBallast()
+
+	ticker := time.NewTicker(time.Second)
+	s.wg.Go(func() {
+		defer ticker.Stop()
+		c.run(ticker.C)
+	})
+	for range 2 {
+		s.wg.Go(s.refiller)
+	}
+	if o.MinFree > 0 {
+		s.wg.Go(s.watchDisk)
+	}
+	return s, nil
+}
+
+// prepareFolder makes the folder and proves that files can be made in it.
+func (s *Store) prepareFolder() error {
+	fs, dir := s.o.FS, s.o.Dir
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("store: making folder %s: %w", dir, err)
+	}
+	probe := fs.PathJoin(dir, "probe")
+	f, err := fs.Create(probe, vfs.WriteCategoryUnspecified)
+	if err == nil {
+		err = errors.Join(f.Close(), fs.Remove(probe))
+	}
+	if err != nil {
+		return fmt.Errorf("store: cannot write in folder %s (is it this user's?): %w", dir, err)
+	}
+	return s.checkRoom()
+}
+
+// ownerFile names the process that has the folder open, for the error of the next one.
+const ownerFile = "owner"
+
+func (s *Store) lockFolder() (*pdb.Lock, error) {
+	fs, dir := s.o.FS, s.o.Dir
+	name := fs.PathJoin(dir, ownerFile)
+	lock, err := pdb.LockDirectory(dir, fs)
+	if err != nil {
+		holder := "another process"
+		if f, err := fs.Open(name); err == nil {
+			if b, err := io.ReadAll(io.LimitReader(f, 200)); err == nil && len(b) > 0 {
+				holder = strings.TrimSpace(string(b))
+			}
+			f.Close()
+		}
+		return nil, fmt.Errorf("store: %w: %s is held by %s: %w", errHeld, dir, holder, err)
+	}
+	host, _ := os.Hostname()
+	owner := fmt.Sprintf("process %d on %s, since %s\n", os.Getpid(), host, s.o.Now().UTC().Format(time.RFC3339))
+	if f, err := fs.Create(name, vfs.WriteCategoryUnspecified); err == nil {
+		io.WriteString(f, owner) // only for a message: its loss costs nothing
+		f.Close()
+	}
+	return lock, nil
+}
+
+// Ready says that the store takes commits.
+func (s *Store) Ready() bool {
+	select {
+	case <-s.logger.dead:
+		return false
+	default:
+		return !s.closed.Load()
+	}
+}
+
+// begin lets a reader in; end must be called. ErrClosed after Close.
+func (s *Store) begin() error {
+	s.reads.RLock()
+	if s.closed.Load() {
+		s.reads.RUnlock()
+		return s.closedErr()
+	}
+	return nil
+}
+
+func (s *Store) end() { s.reads.RUnlock() }
+
+// durable gives a snapshot that holds durable rows only: the committer takes it between
+// two batches. The caller closes it.
+func (s *Store) durable(ctx context.Context) (snap *pdb.Snapshot, err error) {
+	taken := make(chan *pdb.Snapshot, 1)
+	if err := s.do(ctx, func(*committer) { taken <- s.db.NewSnapshot() }); err != nil {
+		select {
+		case snap := <-taken:
+			snap.Close()
+		default: // it may still come; the snapshot is closed with the engine then
+		}
+		return nil, err
+	}
+	return <-taken, nil
+}
+
+// Close is queue.Store's: what the inbox holds is committed first.
+func (s *Store) Close() error {
+	s.once.Do(func() {
+		in := &s.inbox
+		in.mu.Lock()
+		in.closed = true
+		if in.space != nil {
+			close(in.space)
+			in.space = nil
+		}
+		in.mu.Unlock()
+		s.wake()
+		s.mu.Lock()
+		s.closing = true
+		s.fillCond.Broadcast()
+		s.mu.Unlock()
+		close(s.quit)
+		ended := make(chan struct{})
+		go func() { s.wg.Wait(); close(ended) }()
+		select {
+		case <-ended:
+		case <-s.logger.dead:
+			// The committer hangs in Fatalf for ever, and the engine must not be touched again.
+			s.closed.Store(true)
+			s.err = s.logger.err
+			return
+		}
+		s.reads.Lock()
+		s.closed.Store(true)
+		s.reads.Unlock()
+		s.metrics.unregister()
+		s.err = errors.Join(s.db.Close(), s.lock.Close())
+	})
+	return s.err
+}
+
+var _ = slog.Any

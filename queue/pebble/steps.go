@@ -1,0 +1,496 @@
+package pebble
+
+import (
+	"errors"
+	"fmt"
+
+	"masar/queue"
+)
+
+// effect is what a durable batch changes in memory.
+type effect struct {
+	kind    effectKind
+	it      *item
+	lane    *lane
+	stamp   uint64
+	due     queue.Time
+	account uint32 // of an outbox
+	parcel  *parcel
+}
+
+type effectKind uint8
+
+const (
+	effEnd     effectKind = iota // a claim's message left where it stood
+	effLane                      // a row entered a lane
+	effAside                     // a row entered the side way
+	effOut                       // a delivery entered an outbox
+	effOutGone                   // one left
+)
+
+var errStep = errors.New("store: bad step")
+
+// maxOnce bounds Accept.Once, source and key together, in octets.
+const maxOnce = 320
+
+// valid refuses, before anything is taken in, what no committer could do.
+func valid(steps []queue.Step) error {
+	for _, st := range steps {
+		var bad string
+		switch t := st.(type) {
+		case *queue.Accept:
+			switch {
+			case t.M == nil:
+				bad = "Accept without a message"
+			case t.M.Class >= queue.Classes:
+				bad = "Accept with an unknown class"
+			case t.M.Expires == 0:
+				bad = "Accept of a message without Expires"
+			case t.Due == 0 && t.Lane.Class >= queue.Classes:
+				bad = "Accept into a lane of an unknown class"
+			case len(t.Once) > maxOnce:
+				bad = "Accept with a Once key that is too long"
+			}
+		case *queue.Enter:
+			if t.Lane.Class >= queue.Classes {
+				bad = "Enter into a lane of an unknown class"
+			} else if t.Claim.M == nil {
+				bad = "Enter without a claim"
+			}
+		case *queue.Wait:
+			if t.Claim.M == nil {
+				bad = "Wait without a claim"
+			}
+		case *queue.Final:
+			if (t.Claim.M == nil) == (t.Ref == nil) {
+				bad = "Final wants a claim or a ref"
+			} else if t.Ref != nil && t.Ref.M == nil {
+				bad = "Final with a ref that has no message"
+			}
+		case *queue.Part:
+			if t.Claim.M == nil {
+				bad = "Part without a claim"
+			}
+		case *queue.Sending:
+			if t.Claim.M == nil {
+				bad = "Sending without a claim"
+			}
+		case *queue.Outcome:
+			if t.Ref == nil || t.Ref.M == nil {
+				bad = "Outcome without a ref"
+			}
+		case *queue.Deliver:
+			if t.Delivery == nil && t.MO == nil {
+				bad = "Deliver of nothing"
+			}
+		case *queue.MOPart:
+			if t.Set.Total == 0 || t.Part == 0 || t.Part > t.Set.Total {
+				bad = "MOPart outside its set"
+			}
+		case nil:
+			bad = "a nil step"
+		}
+		if bad != "" {
+			return fmt.Errorf("%w: %s", errStep, bad)
+		}
+	}
+	return nil
+}
+
+// apply writes the steps of one Commit into the batch. Ids are given out first, so that
+// the messages of one Commit have consecutive ones.
+func (c *committer) apply(steps []queue.Step) {
+	c.fresh = c.fresh[:0]
+	for _, st := range steps {
+		a, ok := st.(*queue.Accept)
+		c.fresh = append(c.fresh, ok && c.admit(a))
+	}
+	for i, st := range steps {
+		switch t := st.(type) {
+		case *queue.Accept:
+			if c.fresh[i] {
+				c.accept(t)
+			} else {
+				c.refund[roomOf(t.M)]++
+			}
+		case *queue.Part:
+			c.part(t)
+		case *queue.Final:
+			c.final(t)
+		case *queue.Delivered:
+			c.delivered(t)
+		case *queue.Deliver:
+			c.deliver(t.Delivery)
+			if t.MO != nil {
+				c.dropMO(t.MO)
+			}
+		case *queue.Wait:
+			c.wait(t)
+		case *queue.Enter:
+			c.enter(t)
+		case *queue.Sending:
+			c.sending(t)
+		case *queue.Outcome:
+			c.outcome(t)
+		case *queue.Unmatched:
+			c.unmatched(t)
+		case *queue.MOPart:
+			c.moPart(t)
+		}
+	}
+}
+
+// admit gives a new message its id; false when it is known already.
+func (c *committer) admit(a *queue.Accept) bool {
+	m := a.M
+	if m.ID != 0 && uint64(m.ID) <= c.last {
+		if uint64(m.ID) > c.first || c.s.exists(m.ID, m.Account) {
+			return false // the same step again
+		}
+	}
+	var mac uint64
+	if len(a.Once) > 0 {
+		mac = c.onceMAC(m.Account, a.Once)
+		if c.known(a, mac) {
+			a.Again = true
+			return false
+		}
+	}
+	old := m.ID
+	m.ID = queue.ID(c.next())
+	if m.Shown == "" || old != 0 && m.Shown == old.String() {
+		m.Shown = c.shown(a)
+	}
+	if len(a.Once) > 0 {
+		c.once[mac] = m
+		c.v = be.AppendUint64(c.v[:0], uint64(m.ID))
+		c.v = append(c.v, m.Shown...)
+		c.set(onceKey(c.k, week(c.now), mac), c.v)
+	}
+	return true
+}
+
+// shown is the id that the client of a new message sees.
+func (c *committer) shown(a *queue.Accept) string {
+	id := a.M.ID
+	if a.First != nil {
+		id = a.First.ID
+	}
+	switch {
+	case a.Short && (a.First == nil || a.First == a.M):
+		return c.shortID(a.M)
+	case a.Short:
+		return a.First.Shown
+	case a.Decimal:
+		return id.Decimal()
+	}
+	return id.String()
+}
+
+func (c *committer) onceMAC(account uint32, once []byte) uint64 {
+	c.v = append(be.AppendUint32(c.v[:0], account), once...)
+	return c.mac.of(macOnce, c.v)
+}
+
+// week numbers the weeks since 1970. Once keys are written under the week of their Accept
+// and looked for in this one and the one before: kept 7 days at least.
+func week(t queue.Time) uint16 { return uint16(t / weekMicros) }
+
+// known looks for an earlier Accept with the same Once key.
+func (c *committer) known(a *queue.Accept, mac uint64) bool {
+	if m := c.once[mac]; m != nil {
+		a.M.ID, a.M.Shown = m.ID, m.Shown
+		return true
+	}
+	for w := range uint16(2) {
+		if v, ok := c.get(onceKey(c.k, week(c.now)-w, mac)); ok && len(v) >= 8 {
+			a.M.ID, a.M.Shown = queue.ID(be.Uint64(v)), string(v[8:])
+			return true
+		}
+	}
+	return false
+}
+
+// shortID gives out the account's next short id: 10 decimal digits.
+func (c *committer) shortID(m *queue.Message) string {
+	n, ok := c.short[m.Account]
+	if !ok {
+		if v, there := c.get(metaShortKey(c.k, m.Account)); there && len(v) == 8 {
+			n = be.Uint64(v)
+		}
+	}
+	n = n%9_999_999_999 + 1
+	c.short[m.Account] = n
+	c.v = be.AppendUint64(c.v[:0], n)
+	c.set(metaShortKey(c.k, m.Account), c.v)
+	c.v = be.AppendUint64(c.v[:0], uint64(m.ID))
+	c.v = be.AppendUint64(c.v, uint64(c.now))
+	c.set(shortKey(c.k, m.Account, n), c.v)
+	return fmt.Sprintf("%010d", n)
+}
+
+func (c *committer) accept(a *queue.Accept) {
+	m := a.M
+	if a.Due != 0 {
+		it := newItem(m)
+		c.aside(it, sidePlace{why: queue.WaitSchedule, until: a.Due, lane: a.Lane})
+		return
+	}
+	l := c.lane(a.Lane, uint64(m.ID))
+	c.v = queue.AppendMessage(c.v[:0], m)
+	c.set(laneKey(c.k, a.Lane, uint64(m.ID)), c.v)
+	it := newItem(m)
+	it.size = int64(len(c.v)) + itemOctets
+	it.entered = m.Accepted
+	c.effects = append(c.effects, effect{kind: effLane, it: it, lane: l, stamp: uint64(m.ID)})
+}
+
+// lane finds or makes a lane. Its state row is written with its first row, so that start
+// knows of every lane.
+func (c *committer) lane(id queue.Lane, stamp uint64) *lane {
+	s := c.s
+	s.mu.Lock()
+	l, known := s.lanes[id]
+	if !known {
+		l = &lane{id: id, want: s.o.ReadAhead}
+		s.lanes[id] = l
+	}
+	s.mu.Unlock()
+	if !known {
+		c.v = appendState(c.v[:0], state{head: stamp, tail: stamp - 1})
+		c.set(laneStateKey(c.k, id), c.v)
+	}
+	return l
+}
+
+// claimed gives the item that a step's claim holds; nil when the claim has ended: the
+// step was taken before, it changes nothing now.
+func (c *committer) claimed(cl *queue.Claim) *item {
+	it, ok := cl.Held.(*item)
+	if !ok {
+		c.s.mu.Lock()
+		it = c.s.items[cl.M.ID]
+		c.s.mu.Unlock()
+	}
+	if it == nil || it.stamp != cl.Stamp || it.state.Load() != held {
+		return nil
+	}
+	return it
+}
+
+// leave removes the rows by which a message waits, and ends its claim.
+func (c *committer) leave(it *item) {
+	it.state.Store(over)
+	if it.stamp != 0 {
+		c.single(laneKey(c.k, it.lane.id, it.stamp))
+	}
+	if it.side {
+		m := it.m
+		c.del(idKey(c.k, kindSide, it.id))
+		c.del(waitingKey(c.k, m.Account, c.pairMAC(m), it.id))
+		c.undue(it)
+	}
+	c.unsend(it)
+	c.effects = append(c.effects, effect{kind: effEnd, it: it})
+}
+
+// undue takes a message that is aside out of the due order and of its account's count.
+func (c *committer) undue(it *item) {
+	if it.stamp != 0 {
+		return
+	}
+	c.sides[roomOf(it.m)]--
+	if it.dueAt != 0 {
+		c.del(dueKey(c.k, it.m.Class, dueMillis(it.dueAt), it.id))
+	}
+}
+
+func (c *committer) unsend(it *item) {
+	for _, a := range it.sending {
+		c.del(sendingKey(c.k, it.id, a))
+	}
+	it.sending = nil
+}
+
+func (c *committer) pairMAC(m *queue.Message) uint64 {
+	return c.s.pairMAC(c.mac, m.Source.Addr, m.Dest.Addr)
+}
+
+// aside writes a message to the side way. REQUIRES: it is claimed by the step or new.
+func (c *committer) aside(it *item, p sidePlace) {
+	m := it.m
+	c.v = appendSide(c.v[:0], p, m)
+	c.set(idKey(c.k, kindSide, m.ID), c.v)
+	if p.until != 0 {
+		c.set(dueKey(c.k, m.Class, dueMillis(p.until), m.ID), nil)
+	}
+	c.set(waitingKey(c.k, m.Account, c.pairMAC(m), m.ID), nil)
+	c.sides[roomOf(m)]++
+	c.effects = append(c.effects, effect{kind: effAside, it: it, due: p.until})
+}
+
+func (c *committer) wait(w *queue.Wait) {
+	it := c.claimed(&w.Claim)
+	if it == nil {
+		return
+	}
+	it.adopt(w.Claim.M)
+	it.state.Store(over)
+	if it.stamp != 0 {
+		c.single(laneKey(c.k, it.lane.id, it.stamp))
+	}
+	if it.side {
+		c.undue(it)
+	}
+	c.unsend(it)
+	c.effects = append(c.effects, effect{kind: effEnd, it: it})
+	c.aside(it, sidePlace{why: w.Why, until: w.Until, lane: w.Lane})
+}
+
+func (c *committer) enter(e *queue.Enter) {
+	it := c.claimed(&e.Claim)
+	if it == nil {
+		return
+	}
+	it.adopt(e.Claim.M)
+	it.state.Store(over)
+	if it.stamp != 0 {
+		c.single(laneKey(c.k, it.lane.id, it.stamp))
+	}
+	if it.side {
+		c.undue(it)
+	} else {
+		c.set(waitingKey(c.k, it.m.Account, c.pairMAC(it.m), it.id), nil)
+	}
+	c.unsend(it)
+	stamp := c.next()
+	l := c.lane(e.Lane, stamp)
+	c.v = appendSide(c.v[:0], sidePlace{why: it.why, lane: e.Lane, stamp: stamp}, it.m)
+	size := int64(len(c.v)) + itemOctets
+	c.set(idKey(c.k, kindSide, it.id), c.v)
+	c.v = appendPointer(c.v[:0], it.id)
+	c.set(laneKey(c.k, e.Lane, stamp), c.v)
+	again := newItem(it.m)
+	again.side, again.why, again.parts, again.size = true, it.why, it.parts, size
+	c.effects = append(c.effects,
+		effect{kind: effEnd, it: it},
+		effect{kind: effLane, it: again, lane: l, stamp: stamp})
+}
+
+func (c *committer) sending(g *queue.Sending) {
+	it := c.claimed(&g.Claim)
+	if it == nil {
+		return
+	}
+	c.v = be.AppendUint32(c.v[:0], g.Carrier)
+	c.set(sendingKey(c.k, it.id, g.Attempt), c.v)
+	for _, a := range it.sending {
+		if a == g.Attempt {
+			return
+		}
+	}
+	it.sending = append(it.sending, g.Attempt)
+}
+
+// part records one answered part. Only a message of several has part rows.
+func (c *committer) part(p *queue.Part) {
+	it := c.claimed(&p.Claim)
+	if it == nil {
+		return
+	}
+	m := p.Claim.M
+	it.adopt(m)
+	info := &p.Info
+	if !it.recorded(info) {
+		if info.Of > 1 {
+			c.v = queue.AppendPart(c.v[:0], info)
+			c.set(partKey(c.k, it.id, info.Attempt, info.Part), c.v)
+			it.parts = append(it.parts, *info)
+			c.pending[it.id] = append(c.pending[it.id], *info)
+		}
+		if p.Await {
+			c.v = append(c.v[:0], info.Of)
+			c.set(correlateKey(c.k, info.Carrier, info.CarrierID, it.id, info.Attempt, info.Part), c.v)
+		}
+	}
+	if p.Await {
+		// Of a Ref that the caller made only the store's own fields are touched: it may be
+		// in use already.
+		if p.Ref == nil {
+			p.Ref = &queue.Ref{M: m, Info: *info}
+			if info.Of > 1 {
+				p.Ref.Parts = append([]queue.PartInfo(nil), it.parts...)
+			}
+		}
+		p.Ref.Stamp = uint64(it.id)
+		p.Ref.TextMAC = c.mac.of(macText, m.Body)
+	}
+	if !p.Last {
+		return
+	}
+	c.leave(it)
+	c.refund[roomOf(m)]++
+	if p.Await {
+		c.sent(m, info, p.Ref.TextMAC)
+		return
+	}
+	f := queue.Facts{State: p.State, Carrier: info.Carrier, Ended: info.Sent}
+	f.TextMAC = c.mac.of(macText, m.Body)
+	f.Parts = c.dropParts(m, info)
+	c.history(&f, m)
+	c.deliver(p.Deliver)
+}
+
+// sent moves a message to where it waits for its receipt.
+func (c *committer) sent(m *queue.Message, info *queue.PartInfo, mac uint64) {
+	c.v = appendSent(c.v[:0], mac, info, m)
+	c.set(idKey(c.k, kindSent, m.ID), c.v)
+	c.awaits.add(m.ID)
+}
+
+func (c *committer) outcome(o *queue.Outcome) {
+	m := o.Ref.M
+	if !c.isSent(m.ID) {
+		return
+	}
+	info := o.Info
+	c.v = queue.AppendPart(c.v[:0], &info)
+	c.set(partKey(c.k, m.ID, info.Attempt, info.Part), c.v)
+	c.pending[m.ID] = append(c.pending[m.ID], info)
+}
+
+// isSent says that a message waits for its receipt: what decides whether a second Final
+// or Outcome finds anything to do.
+func (c *committer) isSent(id queue.ID) bool {
+	if _, ended := c.finals[id]; ended {
+		return false
+	}
+	if c.awaits.has(id) {
+		return true
+	}
+	_, ok := c.get(idKey(c.k, kindSent, id))
+	return ok
+}
+
+func (c *committer) unmatched(u *queue.Unmatched) {
+	at := u.At
+	if at == 0 {
+		at = c.now
+	}
+	c.v = appendUnmatched(c.v[:0], u)
+	c.set(unmatchedKey(c.k, u.Carrier, u.CarrierID, uint64(at)), c.v)
+	c.s.metrics.unmatched()
+}
+
+func (c *committer) moPart(p *queue.MOPart) {
+	mac := c.mac.of(macMOSet, append(c.v[:0], p.Set.Addresses...))
+	c.v = appendMO(c.v[:0], p)
+	c.set(moKey(c.k, p.Set.Carrier, mac, p.Set.Ref, p.Set.Total, p.Part), c.v)
+}
+
+func (c *committer) dropMO(set *queue.MORef) {
+	mac := c.mac.of(macMOSet, append(c.v[:0], set.Addresses...))
+	for part := range set.Total {
+		c.del(moKey(c.k, set.Carrier, mac, set.Ref, set.Total, part+1))
+	}
+}

@@ -1,0 +1,209 @@
+package pebble
+
+import (
+	"time"
+
+	"masar/queue"
+)
+
+// housekeeping is how often retention and the like run.
+const housekeeping = time.Hour
+
+// tick is the committer's work of each second: the state rows of lanes and outboxes that
+// have changed, and what has grown old.
+func (c *committer) tick() {
+	c.begin()
+	c.states()
+	c.trimOutboxes()
+	if now := c.s.o.Now(); !now.Before(c.nextDue) || c.nextDue.Sub(now) > housekeeping {
+		c.nextDue = now.Add(housekeeping)
+		c.retain()
+	}
+	c.finish(nil)
+}
+
+// states writes the state rows that are out of date.
+func (c *committer) states() {
+	s := c.s
+	type row struct {
+		lane   *lane
+		out    *outbox
+		st     state
+		remove bool
+	}
+	var rows []row
+	heads := make(map[*lane]uint64)
+	var due [queue.Classes]queue.Time
+	s.mu.Lock()
+	due = s.dueFrom
+	for _, it := range s.items {
+		switch {
+		case it.state.Load() == ready || it.m == nil:
+		case it.stamp != 0:
+			if h, ok := heads[it.lane]; !ok || it.stamp < h {
+				heads[it.lane] = it.stamp
+			}
+		case it.dueAt != 0:
+			due[it.m.Class] = min(due[it.m.Class], it.dueAt)
+		}
+	}
+	for id, l := range s.lanes {
+		if old := l.count <= 0 && !l.backlog && !l.filling && l.claimed == 0 && c.now-l.emptied > dayMicros && l.emptied != 0; old {
+			rows = append(rows, row{lane: l, remove: true})
+			delete(s.lanes, id)
+			continue
+		}
+		if !l.dirty {
+			continue
+		}
+		l.dirty = false
+		st := state{head: l.tail + 1, tail: l.tail, count: l.count, oldest: l.head}
+		if l.backlog {
+			st.head = min(st.head, l.read+1)
+		}
+		if l.ready.n > 0 {
+			st.head = min(st.head, (*l.ready.at(0)).stamp)
+		}
+		if h, ok := heads[l]; ok {
+			st.head = min(st.head, h)
+		}
+		rows = append(rows, row{lane: l, st: st})
+	}
+	for account, o := range s.outboxes {
+		if o.count <= 0 && !o.backlog && !o.filling && len(o.held) == 0 && c.now-o.emptied > dayMicros && o.emptied != 0 {
+			rows = append(rows, row{out: o, remove: true})
+			delete(s.outboxes, account)
+			continue
+		}
+		if !o.dirty {
+			continue
+		}
+		o.dirty = false
+		st := state{head: o.tail + 1, tail: o.tail, count: o.count, oldest: o.head}
+		if o.backlog {
+			st.head = min(st.head, o.read+1)
+		}
+		if o.ready.n > 0 {
+			st.head = min(st.head, (*o.ready.at(0)).d.Seq)
+		}
+		for seq := range o.held {
+			st.head = min(st.head, seq)
+		}
+		rows = append(rows, row{out: o, st: st})
+	}
+	s.mu.Unlock()
+	for _, r := range rows {
+		switch {
+		case r.lane != nil && r.remove:
+			c.del(laneStateKey(c.k, r.lane.id))
+		case r.lane != nil:
+			c.v = appendState(c.v[:0], r.st)
+			c.set(laneStateKey(c.k, r.lane.id), c.v)
+		case r.remove:
+			c.del(outStateKey(c.k, r.out.account))
+		default:
+			c.v = appendState(c.v[:0], r.st)
+			c.set(outStateKey(c.k, r.out.account), c.v)
+		}
+	}
+	for class, t := range due {
+		if t != c.due[class] {
+			c.due[class] = t
+			c.v = be.AppendUint64(c.v[:0], uint64(t))
+			c.set(metaDueKey(c.k, queue.Class(class)), c.v)
+		}
+	}
+}
+
+// trimOutboxes ends the oldest deliveries of an outbox that is over its bound, and those
+// whose time is over, where nobody holds them.
+func (c *committer) trimOutboxes() {
+	s := c.s
+	var ended []*parcel
+	s.mu.Lock()
+	for _, o := range s.outboxes {
+		over := o.count - int64(o.ending) - s.o.OutboxMax
+		for o.ready.n > 0 {
+			p := *o.ready.at(0)
+			if over <= 0 && (p.d.Expires == 0 || p.d.Expires > c.now) {
+				break
+			}
+			o.ready.popFront()
+			s.memory -= p.size
+			o.ending++
+			over--
+			ended = append(ended, p)
+		}
+		if o.backlog && o.ready.n == 0 && (over > 0 || len(ended) > 0 || o.head < c.now-dayMicros) {
+			s.fillOutbox(o)
+		}
+	}
+	s.mu.Unlock()
+	for _, p := range ended {
+		c.undeliver(p, queue.Undelivered)
+	}
+}
+
+// retain drops what is older than it is kept: whole days of history, whole weeks of Once
+// keys, short ids, unmatched receipts.
+func (c *committer) retain() {
+	s := c.s
+	today := day(c.now)
+	if keep := s.historyDays(); today > keep {
+		c.must(c.batch.DeleteRange([]byte{kindHistory}, historyKey(nil, today-keep, 0)[:3], nil))
+	}
+	if w := week(c.now); w > 1 {
+		c.must(c.batch.DeleteRange([]byte{kindOnce}, onceKey(nil, w-1, 0)[:3], nil))
+	}
+	c.retainUnmatched()
+	c.retainShort()
+}
+
+// retainUnmatched keeps the newest receipts of each carrier, up to a number and an age.
+func (c *committer) retainUnmatched() {
+	s := c.s
+	oldest := c.now - queue.Time(s.o.UnmatchedTTL.Microseconds())
+	left := make(map[uint32]int)
+	c.must(scan(s.db, []byte{kindUnmatched}, func(k, v []byte) error {
+		left[be.Uint32(k[1:])]++
+		return nil
+	}))
+	// Rows are ordered by the carrier's id, not by age: over the bound the oldest half of
+	// the age span goes first, then half of what is left, hour by hour.
+	c.must(scan(s.db, []byte{kindUnmatched}, func(k, v []byte) error {
+		carrier, at := be.Uint32(k[1:]), queue.Time(be.Uint64(k[len(k)-8:]))
+		limit := oldest
+		if over := left[carrier] - s.o.UnmatchedMax; over > 0 {
+			limit = c.now - (c.now-oldest)/2
+		}
+		if at < limit {
+			left[carrier]--
+			c.must(c.batch.Delete(append([]byte(nil), k...), nil))
+		}
+		return nil
+	}))
+}
+
+// shortKept is how long a short id can be asked for after its Accept, beyond history.
+const shortKept = 14 * dayMicros
+
+func (c *committer) retainShort() {
+	s := c.s
+	oldest := c.now - queue.Time(s.o.History.Microseconds()) - shortKept
+	n := 0
+	c.must(scan(s.db, []byte{kindShort}, func(k, v []byte) error {
+		if len(v) == 16 && queue.Time(be.Uint64(v[8:])) < oldest && n < 100_000 {
+			n++
+			c.must(c.batch.Delete(append([]byte(nil), k...), nil))
+		}
+		return nil
+	}))
+}
+
+// last is the committer's last batch: states as they are, and the mark of an orderly end.
+func (c *committer) end() {
+	c.begin()
+	c.states()
+	c.set(metaKey(c.k, metaClean), []byte{1})
+	c.finish(nil)
+}
