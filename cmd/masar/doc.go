@@ -6,6 +6,7 @@
 //	send.go     one message through a gateway, by an SMPP client that is not ours
 //	sim.go      an SMSC simulator
 //	load.go     a load client
+//	serve.go    the gateway; wire.go turns its configuration into the rooms' options
 //
 // A command is a constructor in a file of its own, listed in newRoot. Flags and
 // configuration become plain values here; the rooms below never see either.
