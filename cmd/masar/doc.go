@@ -7,6 +7,10 @@
 //	sim.go      an SMSC simulator
 //	load.go     a load client
 //	serve.go    the gateway; wire.go turns its configuration into the rooms' options
+//	check.go    a configuration's mistakes
+//	reload.go   the running gateway takes a changed configuration
+//	queue.go    what waits; api.go is how these two speak to the running gateway
+//	ported.go   the table of ported numbers
 //
 // A command is a constructor in a file of its own, listed in newRoot. Flags and
 // configuration become plain values here; the rooms below never see either.
