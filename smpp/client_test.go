@@ -30,13 +30,13 @@ func (d *downs) down(err error, wait time.Duration) {
 	d.waits = append(d.waits, wait)
 }
 
-func (d *downs) last() (error, time.Duration) {
+func (d *downs) last() (wait time.Duration, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.errs) == 0 {
-		return nil, 0
+		return 0, nil
 	}
-	return d.errs[len(d.errs)-1], d.waits[len(d.waits)-1]
+	return d.waits[len(d.waits)-1], d.errs[len(d.errs)-1]
 }
 
 func startClient(t *testing.T, o *owner, edit func(*smpp.ClientOptions)) (*smpp.Client, *pipes, *downs) {
@@ -96,7 +96,7 @@ func TestARefusedBindIsRetriedEverMoreSlowly(t *testing.T) {
 					t.Errorf("%d attempts in %d minutes", n, row.in)
 				}
 				var refused *smpp.BindError
-				err, _ := d.last()
+				_, err := d.last()
 				if !errors.As(err, &refused) || refused.Status.String() != row.status || refused.Addr != "smsc:2775" {
 					t.Errorf("down with %v", err)
 				}
@@ -131,7 +131,7 @@ func TestALateAnswerToABindIsIgnored(t *testing.T) {
 		script(t, conn, "< bind_transceiver seq=1\n~ 4900ms\n< eof")
 		conn.Write(pdu.Append(nil, pdu.CmdBindTransceiverResp, 0, 1, &pdu.BindResp{}))
 		synctest.Wait()
-		if err, wait := d.last(); !errors.Is(err, smpp.ErrTimeout) || wait < 500*time.Millisecond {
+		if wait, err := d.last(); !errors.Is(err, smpp.ErrTimeout) || wait < 500*time.Millisecond {
 			t.Errorf("down with %v, retry in %v", err, wait)
 		}
 		if c.Session() != nil || len(o.ended) != 0 {
@@ -155,7 +155,7 @@ func TestTheClientBindsAgainAfterTheSMSCUnbinds(t *testing.T) {
 		time.Sleep(time.Second)
 		script(t, conn, "> unbind seq=5\n< unbind_resp seq=5\n< eof\n> close")
 		conn = <-p.server
-		if err, _ := d.last(); !errors.Is(err, smpp.ErrUnbound) {
+		if _, err := d.last(); !errors.Is(err, smpp.ErrUnbound) {
 			t.Error(err)
 		}
 		script(t, conn, "< bind_transceiver seq=1\n> bind_transceiver_resp seq=1")
@@ -196,7 +196,7 @@ func TestTheNextAddressIsTriedWhenOneDoesNotAnswer(t *testing.T) {
 		if got := strings.Join(asked, " "); got != "a:1 b:1 c:1" {
 			t.Errorf("asked %s", got)
 		}
-		if err, _ := d.last(); err != nil {
+		if _, err := d.last(); err != nil {
 			t.Errorf("down with %v", err)
 		}
 	})
@@ -298,7 +298,7 @@ func TestTheServersCertificateIsVerified(t *testing.T) {
 				srv.ServeConn(<-p.server)
 				synctest.Wait()
 				if bound := c.Session() != nil; bound != row.bound {
-					err, _ := d.last()
+					_, err := d.last()
 					t.Errorf("bound: %v, down with %v", bound, err)
 				}
 				c.Close()

@@ -56,8 +56,7 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	sessions  map[*Session]struct{}
-	refusing  bool // no new connections, no new binds
-	closed    bool
+	refusing  bool           // no new connections, no new binds
 	wg        sync.WaitGroup // sessions
 }
 
