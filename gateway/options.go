@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"log/slog"
@@ -26,7 +27,8 @@ type Options struct {
 	Log        *slog.Logger                    // nil: nowhere
 	Registerer prometheus.Registerer           // nil: unregistered
 	Listeners  []Listener
-	OnListen   func(net.Addr) // told of each listener's address; may be nil
+	OnListen   func(net.Addr)                                                    // told of each listener's address; may be nil
+	Dial       func(ctx context.Context, network, addr string) (net.Conn, error) // to carriers; nil: the network
 
 	SystemID    string // what bind_resp says; default "masar"
 	Timers      smpp.Timers
