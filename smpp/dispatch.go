@@ -48,12 +48,7 @@ func (s *Session) request(i int, h pdu.Header, octets []byte) {
 		s.bodies[i] = body
 	}
 	if err := body.Decode(octets); err != nil {
-		s.violation(BadField)
-		st := pdu.ESME_RSYSERR
-		if f, ok := err.(*pdu.FieldError); ok {
-			st = f.Status
-		}
-		s.refuse(r, h, st)
+		s.refuse(r, h, s.badField(h, err, pdu.ESME_RSYSERR))
 		return
 	}
 	switch h.Command {
@@ -169,6 +164,22 @@ func (s *Session) unbindAnswered() error {
 	return nil
 }
 
+// badField is the status a body that did not decode is answered with. The first of a
+// session is logged: its peer will hardly have only one, and the rest are counted.
+func (s *Session) badField(h pdu.Header, err error, otherwise pdu.Status) pdu.Status {
+	s.violation(BadField)
+	st := otherwise
+	if f, ok := err.(*pdu.FieldError); ok {
+		st = f.Status
+	}
+	if !s.complained {
+		s.complained = true
+		s.log.Warn("peer sent a field that is not allowed", "session", s.id, "remote", s.remote, "system_id", s.SystemID(),
+			"command", h.Command, "status", st, "err", err)
+	}
+	return st
+}
+
 // peerBinds asks the server for its verdict. A refused session ends after its answer.
 func (s *Session) peerBinds(h pdu.Header, octets []byte, now time.Duration) error {
 	if s.role != SMSC {
@@ -183,12 +194,7 @@ func (s *Session) peerBinds(h pdu.Header, octets []byte, now time.Duration) erro
 	}
 	var b pdu.Bind
 	if err := b.Decode(octets); err != nil {
-		s.violation(BadField)
-		st := pdu.ESME_RBINDFAIL
-		if f, ok := err.(*pdu.FieldError); ok {
-			st = f.Status
-		}
-		s.put(h.Command.Resp(), st, h.Sequence, nil)
+		s.put(h.Command.Resp(), s.badField(h, err, pdu.ESME_RBINDFAIL), h.Sequence, nil)
 		return nil
 	}
 	name := string(b.SystemID)

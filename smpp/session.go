@@ -34,17 +34,18 @@ type Session struct {
 	local   netip.AddrPort
 
 	// The reader's own.
-	in       []byte // in[r:w] is read and not yet cut into frames
-	r, w     int
-	busyAt   time.Duration // the last read that an idle buffer would not have held
-	handler  Handler       // nil until bound
-	bodies   [len(rules)]pdu.Body
-	answers  [len(rules)]pdu.Body
-	expired  []slot
-	farewell farewell
-	first    uint32
-	offered  Handler     // of an ESME, in force once bound
-	mode     pdu.Command // of an ESME's bind
+	in         []byte // in[r:w] is read and not yet cut into frames
+	r, w       int
+	busyAt     time.Duration // the last read that an idle buffer would not have held
+	handler    Handler       // nil until bound
+	bodies     [len(rules)]pdu.Body
+	answers    [len(rules)]pdu.Body
+	expired    []slot
+	farewell   farewell
+	complained bool // a bad field was logged
+	first      uint32
+	offered    Handler     // of an ESME, in force once bound
+	mode       pdu.Command // of an ESME's bind
 
 	state    atomic.Uint32
 	systemID atomic.Pointer[string]
