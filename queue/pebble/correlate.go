@@ -3,6 +3,7 @@ package pebble
 import (
 	"context"
 	"sort"
+	"strings"
 
 	pdb "github.com/cockroachdb/pebble/v2"
 
@@ -27,7 +28,7 @@ func (s *Store) Correlate(ctx context.Context, carrier uint32, q []queue.Lookup)
 	for i := range q {
 		q[i].Found = nil
 		for form, id := range q[i].IDs {
-			questions = append(questions, question{id, &q[i], form})
+			questions = append(questions, question{strings.ToLower(id), &q[i], form})
 		}
 	}
 	sort.Slice(questions, func(i, j int) bool { return questions[i].id < questions[j].id })

@@ -34,6 +34,7 @@ func (c *committer) final(f *queue.Final) {
 		return
 	}
 	c.leave(it)
+	c.finals[it.id] = struct{}{}
 	c.refund[roomOf(m)]++
 	facts.TextMAC = c.mac.of(macText, m.Body)
 	if len(it.parts) > 0 || len(c.pending[it.id]) > 0 {
@@ -76,7 +77,7 @@ func (c *committer) dropParts(m *queue.Message, info *queue.PartInfo) []queue.Pa
 	parts := c.parts[:0]
 	if info != nil && info.Of <= 1 {
 		parts = append(parts, *info)
-		c.single(correlateKey(c.k, info.Carrier, info.CarrierID, m.ID, info.Attempt, info.Part))
+		c.uncorrelate(m.ID, info)
 		if m.Attempt <= 1 || info.Attempt <= 1 {
 			c.parts = parts
 			return parts
@@ -92,11 +93,17 @@ func (c *committer) dropParts(m *queue.Message, info *queue.PartInfo) []queue.Pa
 			continue
 		}
 		c.del(partKey(c.k, m.ID, p.Attempt, p.Part))
-		c.single(correlateKey(c.k, p.Carrier, p.CarrierID, m.ID, p.Attempt, p.Part))
+		c.uncorrelate(m.ID, p)
 	}
 	delete(c.pending, m.ID)
 	c.parts = parts
 	return parts
+}
+
+func (c *committer) uncorrelate(id queue.ID, p *queue.PartInfo) {
+	if p.CarrierID != "" {
+		c.single(correlateKey(c.k, p.Carrier, p.CarrierID, id, p.Attempt, p.Part))
+	}
 }
 
 // putPart puts p where it belongs in a list ordered by attempt and part, over an older
@@ -151,21 +158,61 @@ func (c *committer) outboxOf(account uint32, seq uint64) {
 	}
 }
 
-// delivered takes a delivery that somebody holds out of the outbox.
+// delivered takes a delivery out of the outbox: one that somebody holds, but also one
+// that was released before its answer came.
 func (c *committer) delivered(d *queue.Delivered) {
 	s := c.s
 	s.mu.Lock()
-	var p *parcel
-	if o := s.outboxes[d.Account]; o != nil {
-		if p = o.held[d.Seq]; p != nil {
-			delete(o.held, d.Seq)
-			o.ending++
+	o := s.outboxes[d.Account]
+	if o == nil {
+		s.mu.Unlock()
+		return
+	}
+	p := o.held[d.Seq]
+	delete(o.held, d.Seq)
+	if p == nil {
+		if i := o.find(d.Seq); i >= 0 {
+			p = *o.ready.at(i)
+			o.ready.remove(i)
+			s.memory -= p.size
 		}
 	}
+	_, gone := o.gone[d.Seq]
+	unread := p == nil && !gone && o.backlog && d.Seq > o.read
+	if p != nil {
+		o.ending++
+	}
 	s.mu.Unlock()
+	if unread {
+		p = c.unreadDelivery(o, d.Seq)
+	}
 	if p != nil {
 		c.undeliver(p, d.Verdict)
 	}
+}
+
+// unreadDelivery finds a delivery that is on disk only, and keeps refills from loading it.
+func (c *committer) unreadDelivery(o *outbox, seq uint64) *parcel {
+	v, ok := c.get(outboxKey(c.k, o.account, seq))
+	if !ok {
+		return nil
+	}
+	p := &parcel{d: &queue.Delivery{Account: o.account, Seq: seq}}
+	c.must(queue.DecodeDelivery(v, p.d))
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// A refill may have brought it in while the row was read.
+	if i := o.find(seq); i >= 0 {
+		o.ready.remove(i)
+	}
+	delete(o.held, seq)
+	if o.gone == nil {
+		o.gone = make(map[uint64]struct{})
+	}
+	o.gone[seq] = struct{}{}
+	o.ending++
+	return p
 }
 
 // undeliver removes the row of a delivery. How it ended is history only when it ended badly.

@@ -98,7 +98,14 @@ const correlateTail = 10
 
 func correlatePrefix(k []byte, carrier uint32, carrierID string) []byte {
 	k = be.AppendUint32(append(k[:0], kindCorrelate), carrier)
-	return append(append(k, carrierID...), 0)
+	for i := range len(carrierID) { // responses and receipts differ in their letters' case
+		b := carrierID[i]
+		if 'A' <= b && b <= 'Z' {
+			b += 'a' - 'A'
+		}
+		k = append(k, b)
+	}
+	return append(k, 0)
 }
 
 func unmatchedKey(k []byte, carrier uint32, carrierID string, stamp uint64) []byte {

@@ -19,6 +19,7 @@ type item struct {
 	id      queue.ID
 	m       *queue.Message
 	lane    *lane
+	to      queue.Lane // of an item aside: the lane it goes to
 	stamp   uint64     // its lane row; zero: aside, or sent
 	dueAt   queue.Time // its due row, while it is aside
 	entered queue.Time
@@ -56,7 +57,7 @@ func (it *item) recorded(info *queue.PartInfo) bool {
 }
 
 func (it *item) claim() queue.Claim {
-	c := queue.Claim{M: it.m, Why: it.why, Side: it.side, Stamp: it.stamp, DueAt: it.dueAt, Unsure: it.unsure, Held: it}
+	c := queue.Claim{M: it.m, Lane: it.to, Why: it.why, Side: it.side, Stamp: it.stamp, DueAt: it.dueAt, Unsure: it.unsure, Held: it}
 	if it.lane != nil {
 		c.Lane = it.lane.id
 	}
@@ -94,7 +95,7 @@ func (s *Store) Take(id queue.Lane, max int, into []queue.Claim) (c []queue.Clai
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.lanes[id]
-	if l == nil {
+	if l == nil || s.closing {
 		return into, false
 	}
 	n := 0

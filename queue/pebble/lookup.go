@@ -207,7 +207,7 @@ func (s *Store) fill(it *item, p place) error {
 	if p.side != nil {
 		it.side, it.why = true, p.side.why
 		if p.stamp == 0 {
-			it.dueAt = p.side.until
+			it.dueAt, it.to = p.side.until, p.side.lane
 		} else {
 			it.entered = queue.Time(p.stamp >> 10)
 		}

@@ -1,6 +1,10 @@
 package pebble
 
-import "masar/queue"
+import (
+	"sort"
+
+	"masar/queue"
+)
 
 // parcel is a delivery in memory.
 type parcel struct {
@@ -11,8 +15,7 @@ type parcel struct {
 // parcelOctets is what a parcel and its delivery take beside the record, in octets.
 const parcelOctets = 350
 
-// outbox is one account's outbox in memory; like a lane, but that a delivery is only ever
-// taken from its head, so nothing ends unread.
+// outbox is one account's outbox in memory, in the same way as a lane.
 type outbox struct {
 	account uint32
 	ready   deque[*parcel] // by Seq
@@ -24,6 +27,7 @@ type outbox struct {
 	backlog bool
 	filling bool
 	want    int
+	gone    map[uint64]struct{} // rows that ended unread, after read
 	aside   []*parcel
 	asideOK bool
 	head    queue.Time
@@ -32,7 +36,16 @@ type outbox struct {
 	emptied queue.Time
 }
 
-// gone counts a row that left.
+// find gives the place of a ready delivery; -1 when it is not there.
+func (o *outbox) find(seq uint64) int {
+	i := sort.Search(o.ready.n, func(i int) bool { return (*o.ready.at(i)).d.Seq >= seq })
+	if i < o.ready.n && (*o.ready.at(i)).d.Seq == seq {
+		return i
+	}
+	return -1
+}
+
+// goneOut counts a row that left.
 func (s *Store) goneOut(account uint32) {
 	o := s.outboxes[account]
 	o.count--
@@ -51,7 +64,7 @@ func (s *Store) TakeOutbox(account uint32, max int, into []*queue.Delivery) (d [
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.outboxes[account]
-	if o == nil {
+	if o == nil || s.closing {
 		return into, false
 	}
 	n := 0

@@ -311,6 +311,9 @@ func (s *Store) refillOutbox(o *outbox, parcels []*parcel) []*parcel {
 		return parcels
 	}
 	load := func(p *parcel) {
+		if _, ended := o.gone[p.d.Seq]; ended {
+			return
+		}
 		o.ready.pushBack(p)
 		s.memory += p.size
 	}
@@ -328,6 +331,11 @@ func (s *Store) refillOutbox(o *outbox, parcels []*parcel) []*parcel {
 			if n := int64(o.ready.n + len(o.held) + o.ending); n != o.count {
 				o.count, o.dirty = n, true
 			}
+		}
+	}
+	for seq := range o.gone {
+		if seq <= o.read {
+			delete(o.gone, seq)
 		}
 	}
 	clear(o.aside)

@@ -126,6 +126,7 @@ func (s *Store) loadLanes(ctx context.Context, clean bool, budget *int64) error 
 		l := &lane{id: id, want: s.o.ReadAhead, emptied: queue.At(s.o.Now())}
 		s.lanes[id] = l
 		limit := laneKey(nil, id, ^uint64(0))
+		l.tail, l.dirty = st.tail, st.count != 0
 		if !i.SeekGE(laneKey(nil, id, st.head)) || string(i.Key()[:10]) != string(limit[:10]) {
 			return i.Error()
 		}
@@ -140,7 +141,8 @@ func (s *Store) loadLanes(ctx context.Context, clean bool, budget *int64) error 
 				return err
 			}
 		}
-		l.count = max(l.count, 1)
+		// A count that is not the row's must get there before the next start, which may be clean.
+		l.count, l.dirty = max(l.count, 1), true
 		s.inbox.room.fill(roomKey{id.Account, id.Class}, l.count)
 		return nil
 	})
@@ -183,6 +185,7 @@ func (s *Store) loadOutboxes(ctx context.Context, clean bool, budget *int64) err
 		o := &outbox{account: account, want: s.o.ReadAhead, emptied: queue.At(s.o.Now())}
 		s.outboxes[account] = o
 		prefix := outboxKey(nil, account, 0)[:5]
+		o.tail, o.dirty = st.tail, st.count != 0
 		if !i.SeekGE(outboxKey(nil, account, st.head)) || string(i.Key()[:5]) != string(prefix) {
 			return i.Error()
 		}
@@ -197,7 +200,7 @@ func (s *Store) loadOutboxes(ctx context.Context, clean bool, budget *int64) err
 				return err
 			}
 		}
-		o.count = max(o.count, 1)
+		o.count, o.dirty = max(o.count, 1), true
 		return nil
 	})
 }

@@ -408,7 +408,7 @@ func (c *committer) part(p *queue.Part) {
 			it.parts = append(it.parts, *info)
 			c.pending[it.id] = append(c.pending[it.id], *info)
 		}
-		if p.Await {
+		if p.Await && info.CarrierID != "" {
 			c.v = append(c.v[:0], info.Of)
 			c.set(correlateKey(c.k, info.Carrier, info.CarrierID, it.id, info.Attempt, info.Part), c.v)
 		}
@@ -434,6 +434,7 @@ func (c *committer) part(p *queue.Part) {
 		c.sent(m, info, p.Ref.TextMAC)
 		return
 	}
+	c.finals[it.id] = struct{}{}
 	f := queue.Facts{State: p.State, Carrier: info.Carrier, Ended: info.Sent}
 	f.TextMAC = c.mac.of(macText, m.Body)
 	f.Parts = c.dropParts(m, info)
@@ -449,14 +450,27 @@ func (c *committer) sent(m *queue.Message, info *queue.PartInfo, mac uint64) {
 }
 
 func (c *committer) outcome(o *queue.Outcome) {
-	m := o.Ref.M
-	if !c.isSent(m.ID) {
+	m, info := o.Ref.M, o.Info
+	if !c.hasPart(m.ID, &info) {
 		return
 	}
-	info := o.Info
 	c.v = queue.AppendPart(c.v[:0], &info)
 	c.set(partKey(c.k, m.ID, info.Attempt, info.Part), c.v)
 	c.pending[m.ID] = append(c.pending[m.ID], info)
+}
+
+// hasPart says that a part's row is there: the message has not ended.
+func (c *committer) hasPart(id queue.ID, info *queue.PartInfo) bool {
+	if _, ended := c.finals[id]; ended {
+		return false
+	}
+	for _, p := range c.pending[id] {
+		if p.Attempt == info.Attempt && p.Part == info.Part {
+			return true
+		}
+	}
+	_, ok := c.get(partKey(c.k, id, info.Attempt, info.Part))
+	return ok
 }
 
 // isSent says that a message waits for its receipt: what decides whether a second Final
