@@ -130,7 +130,7 @@ func (c *carrier) binder(mode pdu.Command, addrs []string) {
 		InterfaceVersion: o.Version, AddrTON: o.RangeTON, AddrNPI: o.RangeNPI,
 		Timers: o.Timers, Limits: smpp.Limits{MaxPDU: c.g.opt.MaxPDU, Window: receiptWindow, Send: o.Window},
 		Backoff: o.Backoff, Log: c.log, Observe: c.met.observer,
-		Handler: b, Bound: b.bound,
+		Handler: b, Bound: b.bound, Dial: c.g.opt.Dial,
 		Down: func(err error, retryIn time.Duration) { c.down(mode, err, retryIn) },
 	})
 	c.binders = append(c.binders, client)
