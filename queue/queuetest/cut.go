@@ -198,7 +198,7 @@ func cutLife(r *rig) {
 		quiet()
 		r.startFrom(cut.at())
 		receipts := map[queue.ID]int{}
-		outbox := int(r.depths()[uint32(1)])
+		outbox := int(r.waiting()[uint32(1)])
 		for _, d := range r.takeOutbox(1, outbox) {
 			receipts[d.Message]++
 		}
@@ -216,7 +216,7 @@ func cutLife(r *rig) {
 				r.Fatalf("round %d: message %v at stage %d has %d receipts", round, f.id, v.Stage, receipts[f.id])
 			}
 		}
-		d := r.depths()
+		d := r.waiting()
 		if d[l] < count[queue.Waiting] || d[aside(1, queue.Normal)] < count[queue.Aside] {
 			r.Fatalf("round %d: %d in the lane and %d aside, of this round alone %d and %d", round, d[l], d[aside(1, queue.Normal)], count[queue.Waiting], count[queue.Aside])
 		}
@@ -230,8 +230,7 @@ func cutLife(r *rig) {
 			for _, c := range r.sweep(queue.Overdue, r.clock.Now(), 50) {
 				r.send(r.final(c, pdu.StateUnknown))
 			}
-			r.settle()
-			got := r.depths()
+			got := r.waiting()
 			delete(got, uint32(1))
 			if len(got) > 0 {
 				r.Fatalf("round %d: in the end %v still wait", round, got)

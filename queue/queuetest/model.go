@@ -12,8 +12,8 @@ import (
 )
 
 var modelTests = []test{
-	{name: "TheStoreAgreesWithAModelOverThousandsOfRandomMoves", env: Env{ReadAhead: 8}, run: randomMoves},
-	{name: "TheStoreAgreesWithAModelByDefaultReadAhead", run: randomMoves},
+	{name: "TheStoreAgreesWithAModelOverThousandsOfRandomMoves", env: Env{ReadAhead: 8, History: 30 * 24 * time.Hour}, run: randomMoves},
+	{name: "TheStoreAgreesWithAModelByDefaultReadAhead", env: Env{History: 30 * 24 * time.Hour}, run: randomMoves},
 }
 
 // record is what the model knows of one message.
@@ -28,6 +28,8 @@ type record struct {
 	taken bool // by Take
 	claim queue.Claim
 	stray bool // given back by another than its lane's taker: may come before its place
+
+	born, moved int // numbers of moves: of its Accept, of its latest Wait
 
 	of    uint8            // parts of the attempt; zero before the first
 	parts []queue.PartInfo // answered parts of the attempt
@@ -54,17 +56,19 @@ type model struct {
 	accounts []uint32
 	targets  []uint32
 
-	byID   map[queue.ID]*record
-	all    []*record
-	lanes  map[queue.Lane][]*record // in the order of their entry
-	claims []*record
-	outbox map[uint32][]*row
-	out    []*row // held
-	once   map[string]*queue.Message
-	mobile map[queue.MORef][]uint8
-	names  map[string]uint32
-	past   [][]queue.Step // durable steps that may be repeated at any time
-	serial int
+	byID     map[queue.ID]*record
+	all      []*record
+	lanes    map[queue.Lane][]*record // in the order of their entry
+	claims   []*record
+	outbox   map[uint32][]*row
+	out      []*row // held
+	once     map[string]*queue.Message
+	mobile   map[queue.MORef][]uint8
+	names    map[string]uint32
+	past     [][]queue.Step // durable steps that may be repeated at any time
+	serial   int
+	restarts []int    // numbers of moves
+	trail    []string // names of the last moves
 }
 
 func newModel(r *rig, seed uint64) *model {
@@ -104,7 +108,7 @@ func randomMoves(r *rig) {
 // bad ends the test with the seed and the number of the move that found it.
 func (g *model) bad(format string, args ...any) {
 	g.Helper()
-	g.Fatalf("seed %d, move %d: %s", g.seed, g.moves, fmt.Sprintf(format, args...))
+	g.Fatalf("seed %d, move %d, behind %q: %s", g.seed, g.moves, g.trail, fmt.Sprintf(format, args...))
 }
 
 // moveTable weighs the moves: new messages come and go at about one rate, in bursts that
@@ -149,6 +153,9 @@ func (g *model) move() {
 	n := g.rng.IntN(total)
 	for _, row := range moveTable {
 		if n -= row.weight; n < 0 {
+			if g.trail = append(g.trail, row.name); len(g.trail) > 12 {
+				g.trail = g.trail[1:]
+			}
 			row.move(g)
 			return
 		}
@@ -224,7 +231,7 @@ func (g *model) leave(f *record) {
 
 func (g *model) enter(f *record, l queue.Lane) {
 	g.leave(f)
-	f.stage, f.lane, f.stray = queue.Waiting, l, false
+	f.stage, f.lane, f.stray, f.moved = queue.Waiting, l, false, g.moves
 	g.lanes[l] = append(g.lanes[l], f)
 }
 
@@ -243,6 +250,7 @@ func (g *model) put(d *queue.Delivery) {
 
 // unclaim is what a restart does.
 func (g *model) unclaim() {
+	g.restarts = append(g.restarts, g.moves)
 	for _, f := range g.claims {
 		f.held = false
 	}
@@ -274,8 +282,14 @@ func (g *model) checkDepths() {
 			want[account] = int64(len(rows))
 		}
 	}
-	if g.wantDepths(fmt.Sprintf("seed %d, move %d", g.seed, g.moves), want); g.Failed() {
-		g.FailNow()
+	for k, n := range g.waiting() {
+		if want[k] != n {
+			g.bad("depth of %v is %d, want %d", k, n, want[k])
+		}
+		delete(want, k)
+	}
+	for k, n := range want {
+		g.bad("depth of %v is 0, want %d", k, n)
 	}
 }
 
@@ -318,6 +332,10 @@ func (g *model) checkFind(f *record) {
 	}
 	but := []string{"Answers"}
 	switch f.stage {
+	case queue.Waiting, queue.Aside: // a first part's attempt may stand with the part alone
+		if len(f.parts) > 0 {
+			but = append(but, "Attempt")
+		}
 	case queue.Sent:
 		but = append(but, "Body")
 	case queue.Ended:
@@ -326,7 +344,7 @@ func (g *model) checkFind(f *record) {
 	if d := differences(v.M, f.m, but...); d != "" {
 		g.bad("Find(%v) at stage %d: message differs: %s", f.m.ID, f.stage, d)
 	}
-	if f.stage == queue.Ended && len(f.older) > 0 { // history may tell of earlier attempts, too
+	if len(f.older) > 0 { // it may tell of earlier attempts, too
 		v.Parts = slices.DeleteFunc(v.Parts, func(p queue.PartInfo) bool { return p.Attempt != f.m.Attempt })
 	}
 	if f.of > 1 && !sameParts(v.Parts, f.parts, f.stage != queue.Sent) {

@@ -32,7 +32,8 @@ func (g *model) acceptSome(n int) {
 			a.M.Due = a.Due
 		}
 		if g.rng.IntN(5) == 0 {
-			a.Once = fmt.Appendf(nil, "key\x00%d", g.rng.IntN(60))
+			// Whether two accounts may use one key is left open: its source names the account.
+			a.Once = fmt.Appendf(nil, "api %d\x00%d", l.Account, g.rng.IntN(30))
 		}
 		steps = append(steps, a)
 	}
@@ -48,7 +49,7 @@ func (g *model) acceptSome(n int) {
 		if a.Again || g.byID[a.M.ID] != nil || len(g.all) > 0 && a.M.ID <= g.all[len(g.all)-1].m.ID {
 			g.bad("a new message: Again %v, id %v after %v", a.Again, a.M.ID, len(g.all))
 		}
-		f := &record{m: snapshot(a.M), stage: queue.Aside, why: queue.WaitSchedule, until: a.Due, lane: a.Lane}
+		f := &record{m: snapshot(a.M), born: g.moves, moved: g.moves, stage: queue.Aside, why: queue.WaitSchedule, until: a.Due, lane: a.Lane}
 		if a.Once != nil {
 			g.once[string(a.Once)] = f.m
 		}
@@ -172,7 +173,7 @@ func (g *model) waitOne() {
 	g.durable(w)
 	g.drop(f)
 	g.leave(f)
-	f.stage, f.until, f.why, f.lane = queue.Aside, w.Until, w.Why, w.Lane
+	f.stage, f.until, f.why, f.lane, f.moved = queue.Aside, w.Until, w.Why, w.Lane, g.moves
 }
 
 func (g *model) name() string { g.serial++; return fmt.Sprintf("%x", g.serial*7919) }
@@ -273,7 +274,13 @@ func (g *model) dueSome() {
 	limit := g.rng.IntN(12) + 1
 	got := g.due(queue.Scheduled, g.clock.Now(), limit)
 	if len(got) != min(limit, len(open)) {
-		g.bad("Due gave %d, want %d of %d", len(got), min(limit, len(open)), len(open))
+		for _, c := range got {
+			delete(open, g.byID[c.M.ID])
+		}
+		for f := range open {
+			g.Logf("due at %v and not given: %v, class %v, accepted at move %d, put aside at %d", f.until, f.m.ID, f.m.Class, f.born, f.moved)
+		}
+		g.bad("Due at %v gave %d of %d, restarts at moves %d", g.clock.at(), len(got), len(open)+len(got), g.restarts)
 	}
 	for _, c := range got {
 		f := g.byID[c.M.ID]
@@ -334,7 +341,21 @@ func (g *model) expiredAll() {
 			fromLanes = append(fromLanes, c)
 		}
 	}
-	g.wantSweep(fmt.Sprintf("seed %d, move %d: expired", g.seed, g.moves), fromLanes, want)
+	have := idsOfClaims(fromLanes)
+	for _, id := range want {
+		if f := g.byID[id]; !have[id] {
+			g.Logf("expired at %v and not given: %v in lane %v of %d, accepted at move %d, entered at %d, stray %v", f.m.Expires, id, f.lane, len(g.lanes[f.lane]), f.born, f.moved, f.stray)
+		}
+	}
+	g.wantSweep(fmt.Sprintf("seed %d, move %d, restarts %d: expired", g.seed, g.moves, g.restarts), fromLanes, want)
+}
+
+func idsOfClaims(c []queue.Claim) map[queue.ID]bool {
+	out := map[queue.ID]bool{}
+	for i := range c {
+		out[c[i].M.ID] = true
+	}
+	return out
 }
 
 // receiptOne looks up a part that was sent and lets its receipt decide, or not.

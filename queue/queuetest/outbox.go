@@ -224,7 +224,7 @@ func outboxMax(r *rig) {
 			r.Fatalf("%d deliveries wait, the bound is 50", r.depths()[uint32(1)])
 		}
 	}
-	n := int(r.depths()[uint32(1)])
+	n := int(r.waiting()[uint32(1)])
 	if n < 40 {
 		r.Errorf("%d of 90 deliveries are left, the bound is 50", n)
 	}

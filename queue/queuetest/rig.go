@@ -176,9 +176,9 @@ func (r *rig) commit(steps ...queue.Step) {
 // waits anywhere. The second time Done must say nil: a repeat after a crash has succeeded.
 func (r *rig) again(steps ...queue.Step) {
 	r.Helper()
-	before := r.depths()
+	before := r.waiting()
 	r.commit(steps...)
-	if after := r.depths(); !reflect.DeepEqual(before, after) {
+	if after := r.waiting(); !reflect.DeepEqual(before, after) {
 		r.Errorf("%s taken twice changed what waits:\nbefore %v\nafter  %v", describe(steps), before, after)
 	}
 }

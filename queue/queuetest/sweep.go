@@ -44,7 +44,11 @@ func (r *rig) wantSweep(what string, got []queue.Claim, want []queue.ID) {
 	slices.Sort(g)
 	slices.Sort(w)
 	if !slices.Equal(g, w) {
-		r.Fatalf("%s: %d messages, want %d: got %v, want %v", what, len(g), len(w), short(g), short(w))
+		in := func(list []queue.ID) func(queue.ID) bool {
+			return func(id queue.ID) bool { return slices.Contains(list, id) }
+		}
+		missing, extra := slices.DeleteFunc(slices.Clone(w), in(g)), slices.DeleteFunc(slices.Clone(g), in(w))
+		r.Fatalf("%s: %d messages, want %d: missing %v, not wanted %v", what, len(g), len(w), short(missing), short(extra))
 	}
 }
 
