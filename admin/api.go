@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -49,6 +50,13 @@ func (s *Server) routes(local bool) http.Handler {
 		s.reload(w, r)
 	})
 	mux.HandleFunc("GET /{$}", s.index)
+	if local {
+		// Profiles show what the process is doing, message texts in memory included: for
+		// its own user only.
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return mux
 }
 
