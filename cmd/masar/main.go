@@ -114,6 +114,7 @@ them to SMPP carriers; delivery receipts travel the other way.`,
 		newSend(),
 		newSim(),
 		newLoad(),
+		newDemo(),
 		newVersion(),
 	)
 	root.SetHelpCommandGroupID(groupTools)

@@ -1,0 +1,60 @@
+# Two commands are enough to begin: make run, make test. All of them: make help.
+
+GO      ?= go
+FUZZTIME ?= 60s
+# staticcheck is run at this version, downloaded once; go.mod does not know of it.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# A tree whose owner git distrusts builds all the same, without its commit in the version.
+VCS := $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test race bench fuzz lint vet clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## the gateway on examples/masar.yaml with three simulated carriers; Ctrl-C stops all
+	@bin/masar demo --config examples/masar.yaml
+
+build: ## bin/masar
+	$(GO) build $(VCS) -o bin/masar ./cmd/masar
+
+test: interop/node/node_modules/.package-lock.json vet ## everything that can fail: go vet, all tests, interop peers included
+	$(GO) test -timeout 20m ./...
+
+race: interop/node/node_modules/.package-lock.json ## the tests under the race detector
+	$(GO) test -race -timeout 40m ./...
+
+bench: build ## messages/s, CPU and latency of sim + gateway + load as three processes; codec and store benchmarks
+	bin/masar bench
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 1s ./smpp/pdu ./queue/...
+
+fuzz: ## each Fuzz target FUZZTIME long (default 60s)
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "== $$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$package; \
+		done; \
+	done
+
+lint: vet ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+		if [ -n "$$unformatted" ]; then echo "not gofmt'ed: $$unformatted"; exit 1; fi
+	$(GO) run $(STATICCHECK) ./...
+
+vet:
+	$(GO) vet ./...
+
+clean: ## bin/, and the data of make run and make bench
+	rm -rf bin var
+
+# node-smpp, for the interop tests. Without npm they are skipped, unless MASAR_CI is set.
+interop/node/node_modules/.package-lock.json: interop/node/package.json interop/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+		cd interop/node && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json; \
+	elif [ -n "$$MASAR_CI" ]; then \
+		echo "MASAR_CI is set and npm is missing: install node 20"; exit 1; \
+	else \
+		echo "npm is not installed: the tests against node-smpp will be skipped"; \
+	fi
