@@ -66,7 +66,7 @@ func (s *Store) Commit(ctx context.Context, d queue.Done, steps ...queue.Step) e
 		if !ok {
 			continue
 		}
-		if err := in.room.take(roomOf(a.M), s.disk.level.Load()); err != nil {
+		if err := in.room.take(roomOf(a.M), a.Room, s.disk.level.Load()); err != nil {
 			for _, earlier := range steps[:i] {
 				if a, ok := earlier.(*queue.Accept); ok {
 					in.room.give(roomOf(a.M), 1)
@@ -240,9 +240,10 @@ func (c *committer) finish(commits []commit) {
 	if c.failed != nil {
 		c.s.logger.die(c.failed)
 	}
+	c.settle()
 	// Whoever is told by a Done that its message is accepted may ask for it in the next
 	// instant, and whoever pulls must not see a message before its Done: the gate keeps
-	// Take, ClaimID and Find waiting from the first Done until the rows are fed.
+	// Take, ClaimID, Depths and their like waiting from the first Done until the rows are fed.
 	c.s.gate.Lock()
 	for i := range commits {
 		if commits[i].done != nil {
@@ -251,8 +252,13 @@ func (c *committer) finish(commits []commit) {
 	}
 	c.feed()
 	c.s.gate.Unlock()
-	c.settle()
 	c.notify()
+}
+
+// pass waits while the committer answers a batch and feeds it.
+func (s *Store) pass() {
+	s.gate.Lock()
+	s.gate.Unlock() //nolint:staticcheck // passing is all
 }
 
 // feed carries the batch into memory: ended claims go, new rows come.
@@ -285,7 +291,7 @@ func (c *committer) feed() {
 	c.effects = c.effects[:0]
 }
 
-// settle forgets what belonged to the batch.
+// settle gives back room and forgets what belonged to the batch.
 func (c *committer) settle() {
 	clear(c.finals)
 	clear(c.once)

@@ -222,16 +222,19 @@ func (s *Store) overdueFrom(snap *pdb.Snapshot, from, to queue.ID, before queue.
 		if it == nil {
 			continue
 		}
-		it.m, it.sent = new(queue.Message), &info
-		if it.textMAC, err = parseSent(v, &info, it.m); err == nil && info.Of > 1 {
+		whole := item{id: id, m: new(queue.Message)}
+		if whole.textMAC, err = parseSent(v, &info, whole.m); err == nil && info.Of > 1 {
 			parts := partReader{s: s}
-			err = parts.into(it)
+			err = parts.into(&whole)
 			parts.close()
 		}
 		if err != nil {
 			s.ungrab(it)
 			return into, false, err
 		}
+		s.mu.Lock()
+		it.m, it.textMAC, it.sent = whole.m, whole.textMAC, &info
+		s.mu.Unlock()
 		into = append(into, it.claim())
 	}
 	return into, true, i.Error()
@@ -291,7 +294,7 @@ func (s *Store) expired(ctx context.Context, now queue.Time, want int, into []qu
 			break
 		}
 	}
-	return s.expiredAside(ctx, now, want, into)
+	return s.expiredAside(ctx, now, want, into, len(disk) > 0)
 }
 
 // expiredRows looks at lane rows in [lower, upper); stop is where it has to go on.
@@ -322,6 +325,7 @@ func (s *Store) expiredRows(ctx context.Context, lower, upper []byte, l *lane, n
 		stamp := be.Uint64(i.Key()[laneKeyLen-8:])
 		it := s.grab(queue.ID(stamp))
 		if it == nil {
+			into = s.takeExpired(queue.ID(stamp), now, into)
 			continue
 		}
 		// The row may have gone since the iterator was made; claimed, it stays.
@@ -342,12 +346,26 @@ func (s *Store) expiredRows(ctx context.Context, lower, upper []byte, l *lane, n
 	return into, nil, i.Error()
 }
 
-// expiredAside looks at the side way.
-func (s *Store) expiredAside(ctx context.Context, now queue.Time, want int, into []queue.Claim) ([]queue.Claim, error) {
+// takeExpired claims a message that a refill brought into memory while its row was read.
+func (s *Store) takeExpired(id queue.ID, now queue.Time, into []queue.Claim) []queue.Claim {
+	c, err, known := s.claimInMemory(0, id)
+	if !known || err != nil {
+		return into
+	}
+	if c.M.Expires > now {
+		s.Release(c)
+		return into
+	}
+	return append(into, c)
+}
+
+// expiredAside looks at the side way, where the records of some rows of lanes stand too:
+// lanes says that there may be such.
+func (s *Store) expiredAside(ctx context.Context, now queue.Time, want int, into []queue.Claim, lanes bool) ([]queue.Claim, error) {
 	s.mu.Lock()
 	none := len(s.sides) == 0
 	s.mu.Unlock()
-	if none && s.sweep.side == 0 && !s.pointers() {
+	if none && s.sweep.side == 0 && !lanes {
 		return into, nil
 	}
 	snap, err := s.durable(ctx)
@@ -359,7 +377,8 @@ func (s *Store) expiredAside(ctx context.Context, now queue.Time, want int, into
 	s.sweep.side = 0
 	rows := sweepRows
 	for {
-		into, stop, err := s.expiredSide(ctx, snap, from, now, want, into, &rows)
+		var stop queue.ID
+		into, stop, err = s.expiredSide(ctx, snap, from, now, want, into, &rows)
 		if err != nil || stop != 0 {
 			s.sweep.side = stop
 			return into, err
@@ -369,18 +388,6 @@ func (s *Store) expiredAside(ctx context.Context, now queue.Time, want int, into
 		}
 		from = 0
 	}
-}
-
-// pointers says whether lanes may hold rows whose records are on the side way.
-func (s *Store) pointers() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range s.lanes {
-		if l.backlog {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *Store) expiredSide(ctx context.Context, snap *pdb.Snapshot, from queue.ID, now queue.Time, want int, into []queue.Claim, rows *int) (_ []queue.Claim, stop queue.ID, err error) {
@@ -410,6 +417,7 @@ func (s *Store) expiredSide(ctx context.Context, snap *pdb.Snapshot, from queue.
 		}
 		it := s.grab(id)
 		if it == nil {
+			into = s.takeExpired(id, now, into)
 			continue
 		}
 		p, err := s.aside(id)

@@ -23,7 +23,7 @@ func (c *committer) final(f *queue.Final) {
 		return
 	}
 	m := f.Claim.M
-	it.adopt(m)
+	c.adopt(it, m)
 	if it.sent != nil { // overdue
 		it.state.Store(over)
 		c.effects = append(c.effects, effect{kind: effEnd, it: it})

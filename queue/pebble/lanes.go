@@ -43,9 +43,6 @@ const itemOctets = 600
 
 func newItem(m *queue.Message) *item { return &item{id: m.ID, m: m} }
 
-// adopt makes m the message from now on: a claim's owner may have made a changed copy.
-func (it *item) adopt(m *queue.Message) { it.m = m }
-
 // recorded says that an answered part is on record already.
 func (it *item) recorded(info *queue.PartInfo) bool {
 	for i := range it.parts {
@@ -90,8 +87,7 @@ type lane struct {
 
 // Take is queue.Store's.
 func (s *Store) Take(id queue.Lane, max int, into []queue.Claim) (c []queue.Claim, more bool) {
-	s.gate.Lock()
-	s.gate.Unlock() //nolint:staticcheck // passing the gate is all: see committer.finish
+	s.pass()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.lanes[id]
@@ -234,6 +230,7 @@ func (s *Store) Depths(each func(queue.Lane, queue.Depth)) {
 		d queue.Depth
 	}
 	var rows []row
+	s.pass()
 	s.mu.Lock()
 	for id, l := range s.lanes {
 		if l.count > 0 {
@@ -300,6 +297,7 @@ func (d *deque[T]) popFront() T {
 
 // Oldest is queue.Store's.
 func (s *Store) Oldest(id queue.Lane) queue.Time {
+	s.pass()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.lanes[id]

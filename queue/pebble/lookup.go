@@ -55,14 +55,29 @@ func (s *Store) locate(r pdb.Reader, account uint32, id queue.ID) (p place, err 
 			return place{stage: queue.Waiting, lane: l, stamp: uint64(id), record: v}, err
 		}
 	}
-	today, days := day(queue.At(s.o.Now())), s.historyDays()
-	// A clock that stepped back has left rows of a later day.
-	for d := today + 1; d != today-days-1; d-- {
-		if v, err := get(r, historyKey(nil, d, id)); v != nil || err != nil {
-			return place{stage: queue.Ended, record: v}, err
+	v, err := s.ended(r, id)
+	if v == nil && err == nil {
+		err = queue.ErrUnknown
+	}
+	return place{stage: queue.Ended, record: v}, err
+}
+
+// ended finds a message's history row, day by day, newest first. It goes by the days that
+// are there, not by the calendar: a clock that stepped back has left rows of later days.
+func (s *Store) ended(r pdb.Reader, id queue.ID) ([]byte, error) {
+	i, err := r.NewIter(&pdb.IterOptions{LowerBound: []byte{kindHistory}, UpperBound: []byte{kindHistory + 1}})
+	if err != nil {
+		return nil, err
+	}
+	defer i.Close()
+	k := make([]byte, 0, 11)
+	for ok := i.Last(); ok; ok = i.SeekLT(k[:3]) {
+		k = historyKey(k, be.Uint16(i.Key()[1:]), id)
+		if v, err := get(r, k); v != nil || err != nil {
+			return v, err
 		}
 	}
-	return p, queue.ErrUnknown
+	return nil, i.Error()
 }
 
 func (s *Store) historyDays() uint16 {
@@ -198,22 +213,12 @@ func (s *Store) ungrab(it *item) {
 
 // fill makes a grabbed item whole from the rows of a waiting message.
 func (s *Store) fill(it *item, p place) error {
-	m := new(queue.Message)
-	if err := queue.DecodeMessage(p.record, m); err != nil {
+	whole := item{id: it.id, m: new(queue.Message)}
+	if err := queue.DecodeMessage(p.record, whole.m); err != nil {
 		return err
 	}
-	it.m, it.stamp, it.size = m, p.stamp, int64(len(p.record))+itemOctets
-	it.entered = m.Accepted
-	if p.side != nil {
-		it.side, it.why = true, p.side.why
-		if p.stamp == 0 {
-			it.dueAt, it.to = p.side.until, p.side.lane
-		} else {
-			it.entered = queue.Time(p.stamp >> 10)
-		}
-	}
 	parts := partReader{s: s}
-	err := parts.into(it)
+	err := parts.into(&whole)
 	parts.close()
 	if err != nil {
 		return err
@@ -227,6 +232,16 @@ func (s *Store) fill(it *item, p place) error {
 		}
 		it.lane = l
 		l.claimed++
+	}
+	it.m, it.parts = whole.m, whole.parts
+	it.stamp, it.size, it.entered = p.stamp, int64(len(p.record))+itemOctets, it.m.Accepted
+	if p.side != nil {
+		it.side, it.why = true, p.side.why
+		if p.stamp == 0 {
+			it.dueAt, it.to = p.side.until, p.side.lane
+		} else {
+			it.entered = queue.Time(p.stamp >> 10)
+		}
 	}
 	if attempts := s.unsure[it.id]; attempts != nil {
 		it.sending, it.unsure = attempts, attempts[len(attempts)-1]
@@ -244,8 +259,7 @@ func (s *Store) ClaimID(ctx context.Context, account uint32, id queue.ID) (queue
 	if err := ctx.Err(); err != nil {
 		return queue.Claim{}, err
 	}
-	s.gate.Lock()
-	s.gate.Unlock() //nolint:staticcheck // passing the gate is all: see committer.finish
+	s.pass()
 	if c, err, known := s.claimInMemory(account, id); known {
 		return c, err
 	}

@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -102,7 +103,7 @@ func writeFile(fs vfs.FS, dir, name string, b []byte) error {
 			return err
 		}
 	}
-	if _, err := f.Write(b); err != nil {
+	if _, err := f.Write(bytes.Clone(b)); err != nil { // a vfs.File may scribble over what it is given
 		f.Close()
 		return err
 	}

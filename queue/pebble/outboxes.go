@@ -59,8 +59,7 @@ func (s *Store) goneOut(account uint32) {
 
 // TakeOutbox is queue.Store's.
 func (s *Store) TakeOutbox(account uint32, max int, into []*queue.Delivery) (d []*queue.Delivery, more bool) {
-	s.gate.Lock()
-	s.gate.Unlock() //nolint:staticcheck // passing the gate is all: see committer.finish
+	s.pass()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.outboxes[account]
@@ -139,6 +138,7 @@ func (s *Store) OutboxDepths(each func(account uint32, d queue.Depth)) {
 		d       queue.Depth
 	}
 	var rows []row
+	s.pass()
 	s.mu.Lock()
 	for account, o := range s.outboxes {
 		if o.count > 0 {

@@ -22,14 +22,18 @@ func roomOf(m *queue.Message) roomKey { return roomKey{m.Account, m.Class} }
 // left is for the classes above it.
 var reserve = [queue.Classes]int64{queue.Urgent: 95, queue.Normal: 90, queue.Bulk: 80}
 
-// take reserves room for one message. closed says for how many classes, from the lowest
-// up, the disk has none. ErrFull, ErrDiskFull: nothing is reserved.
-func (r *room) take(k roomKey, closed int32) error {
+// take reserves room for one message; most is the bound of its account and class, 0: the
+// store's. closed says for how many classes, from the lowest up, the disk has none.
+// ErrFull, ErrDiskFull: nothing is reserved.
+func (r *room) take(k roomKey, most int64, closed int32) error {
+	if most <= 0 {
+		most = r.maxAccount
+	}
 	var err error
 	switch {
 	case int32(k.class) >= queue.Classes-closed:
 		err = queue.ErrDiskFull
-	case r.used*100 >= r.max*reserve[k.class], r.of[k] >= r.maxAccount:
+	case r.used*100 >= r.max*reserve[k.class], r.of[k] >= most:
 		err = queue.ErrFull
 	default:
 		r.used++

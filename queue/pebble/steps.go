@@ -193,7 +193,8 @@ func (c *committer) onceMAC(account uint32, once []byte) uint64 {
 }
 
 // week numbers the weeks since 1970. Once keys are written under the week of their Accept
-// and looked for in this one and the one before: kept 7 days at least.
+// and looked for in this one and the one before: kept 7 days at least. The next one is
+// looked at too, for a clock that stepped back.
 func week(t queue.Time) uint16 { return uint16(t / weekMicros) }
 
 // known looks for an earlier Accept with the same Once key.
@@ -202,8 +203,8 @@ func (c *committer) known(a *queue.Accept, mac uint64) bool {
 		a.M.ID, a.M.Shown = m.ID, m.Shown
 		return true
 	}
-	for w := range uint16(2) {
-		if v, ok := c.get(onceKey(c.k, week(c.now)-w, mac)); ok && len(v) >= 8 {
+	for w := range uint16(3) {
+		if v, ok := c.get(onceKey(c.k, week(c.now)+1-w, mac)); ok && len(v) >= 8 {
 			a.M.ID, a.M.Shown = queue.ID(be.Uint64(v)), string(v[8:])
 			return true
 		}
@@ -278,6 +279,16 @@ func (c *committer) claimed(cl *queue.Claim) *item {
 	return it
 }
 
+// adopt makes m the item's message: a claim's owner may have made a changed copy.
+func (c *committer) adopt(it *item, m *queue.Message) {
+	if it.m == m {
+		return
+	}
+	c.s.mu.Lock()
+	it.m = m
+	c.s.mu.Unlock()
+}
+
 // leave removes the rows by which a message waits, and ends its claim.
 func (c *committer) leave(it *item) {
 	it.state.Store(over)
@@ -334,7 +345,7 @@ func (c *committer) wait(w *queue.Wait) {
 	if it == nil {
 		return
 	}
-	it.adopt(w.Claim.M)
+	c.adopt(it, w.Claim.M)
 	it.state.Store(over)
 	if it.stamp != 0 {
 		c.single(laneKey(c.k, it.lane.id, it.stamp))
@@ -352,7 +363,7 @@ func (c *committer) enter(e *queue.Enter) {
 	if it == nil {
 		return
 	}
-	it.adopt(e.Claim.M)
+	c.adopt(it, e.Claim.M)
 	it.state.Store(over)
 	if it.stamp != 0 {
 		c.single(laneKey(c.k, it.lane.id, it.stamp))
@@ -399,7 +410,7 @@ func (c *committer) part(p *queue.Part) {
 		return
 	}
 	m := p.Claim.M
-	it.adopt(m)
+	c.adopt(it, m)
 	info := &p.Info
 	if !it.recorded(info) {
 		if info.Of > 1 {
