@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"masar/smpp/pdu"
@@ -65,4 +67,13 @@ func (o *Carrier) retryAfter(st pdu.Status, tries uint8, random float64) (time.D
 	}
 	d := s.Delays[min(int(tries), len(s.Delays)-1)]
 	return d + time.Duration((2*random-1)*s.Jitter*float64(d)), true
+}
+
+// BuiltinAnswers tells each status that has a meaning of its own where a carrier's profile
+// says nothing, in rising order, for documents and their test. What it does not tell is
+// AnswerPermanent.
+func BuiltinAnswers(each func(st pdu.Status, class AnswerClass)) {
+	for _, st := range slices.Sorted(maps.Keys(builtinAnswers)) {
+		each(st, builtinAnswers[st])
+	}
 }
