@@ -102,6 +102,7 @@ func (k *correlator) record(e *event, f *flight) {
 	f.answered++
 	if of > 1 {
 		m.Answers = append(m.Answers, info)
+		k.own(m)
 	}
 	p.part = queue.Part{Claim: f.claim, Info: info, Await: f.await, Last: f.answered == int(of), State: pdu.StateAccepted}
 	if f.await {
@@ -125,6 +126,33 @@ func (k *correlator) record(e *event, f *flight) {
 		k.concludeParts(p.part.Ref)
 	}
 	k.recall(p.part.Ref)
+}
+
+// own makes a flight's message the one true copy of it. Where parts were sent before a
+// restart, a receipt of one of them may have brought another copy in from the store while
+// the rest was on the wire: with two, neither would ever hear of all parts.
+func (k *correlator) own(m *queue.Message) {
+	other, ok := k.several.Get(m.ID)
+	if ok && other == m {
+		return
+	}
+	k.several.Add(m.ID, m)
+	if !ok {
+		return
+	}
+	for _, told := range other.Answers {
+		for i := range m.Answers {
+			if a := &m.Answers[i]; a.Attempt == told.Attempt && a.Part == told.Part {
+				*a = told
+			}
+		}
+		// A ref is never changed once a step has it: the committer may be reading it.
+		if ref, ok := k.sent.Peek(told.CarrierID); ok && ref.M == other {
+			moved := *ref
+			moved.M = m
+			k.sent.Add(told.CarrierID, &moved)
+		}
+	}
 }
 
 // Done is called on the committer when a part's answer is on disk.
