@@ -115,6 +115,7 @@ them to SMPP carriers; delivery receipts travel the other way.`,
 		newSim(),
 		newLoad(),
 		newDemo(),
+		newBench(),
 		newVersion(),
 	)
 	root.SetHelpCommandGroupID(groupTools)
