@@ -36,7 +36,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 		Name: "masar_store_unmatched_total", Help: "Receipts kept that matched nothing.",
 	})
 	ended := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "masar_store_badEndstotal", Help: "Deliveries that left an outbox unacknowledged.",
+		Name: "masar_store_outbox_ended_total", Help: "Deliveries that left an outbox unacknowledged.",
 	}, []string{"verdict"})
 	m.badEnds[queue.Refused] = ended.WithLabelValues("refused")
 	m.badEnds[queue.Undelivered] = ended.WithLabelValues("undelivered")
