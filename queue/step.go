@@ -16,6 +16,7 @@ type (
 		Short   bool     // Shown is a counter of the account's own, 10 decimal digits
 		Lane    Lane     // where it waits when Due is zero
 		Due     Time     // scheduled: it has no lane before
+		Room    int64    // messages of M's account and class that may wait; 0: as the store has it
 		Again   bool     // out: Once was known, M.ID is the earlier message's
 	}
 
