@@ -55,6 +55,10 @@ func (o *Carrier) plan(m *queue.Message, codings text.Codings, reference uint16,
 		s.parts = append(s.parts, body)
 		return nil
 	case o.Style == text.Payload:
+		// The SMSC splits it: it is asked only whether it may.
+		if _, err := text.SplitOctets(nil, body, e, text.Payload); err != nil {
+			return err
+		}
 		s.payload = true
 		s.parts = append(s.parts, body)
 		return nil
@@ -126,7 +130,7 @@ func (o *Carrier) cut(s *split, body []byte, e text.Encoding) error {
 			if packed {
 				p = text.PackGSM(nil, p, 0)
 			}
-			s.parts = append(s.parts, p)
+			s.add(p, o.MaxShortMessage)
 		}
 		return nil
 	}
@@ -140,9 +144,16 @@ func (o *Carrier) cut(s *split, body []byte, e text.Encoding) error {
 		} else {
 			buf = append(buf, p...)
 		}
-		s.parts = append(s.parts, buf[from:len(buf):len(buf)])
+		s.add(buf[from:len(buf):len(buf)], o.MaxShortMessage)
 	}
 	return nil
+}
+
+// add appends a part. When one is longer than the carrier's short_message all of them
+// travel as message_payload, so that a handset's parts come the same way.
+func (s *split) add(part []byte, mostShort int) {
+	s.parts = append(s.parts, part)
+	s.payload = s.payload || len(part) > mostShort
 }
 
 // write fills p with one part of a split.

@@ -3,8 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"slices"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,11 +15,11 @@ import (
 	"masar/route"
 	"masar/smpp"
 	"masar/smpp/pdu"
-	"masar/smpp/receipt"
 )
 
 // carrier is one carrier as it runs: its binds, its dispatcher and its correlator. Its
-// options never change; a Reload that changes them makes a new carrier.
+// options never change; a Reload that changes them makes a new carrier, which begins when
+// the old one has ended.
 type carrier struct {
 	g       *Gateway
 	name    string
@@ -29,17 +30,23 @@ type carrier struct {
 	binders []*smpp.Client
 	corr    *correlator
 
-	ctx    context.Context // ends the binders
-	cancel context.CancelFunc
-	wg     sync.WaitGroup // binders
-	wake   chan struct{}  // buffer 1: the dispatcher has a reason to look
+	ctx      context.Context // ends the binders
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup // binders
+	stations sync.WaitGroup // dispatcher, correlator and its reader
+	over     chan struct{}  // closed by stop: the dispatcher is to end
+	wake     chan struct{}  // buffer 1: the dispatcher has a reason to look
 
-	// Read by other carriers' dispatchers, hence atomic.
-	outstanding atomic.Int64 // submit_sm without an answer
-	window      atomic.Int64 // slots of all bound transmitters
-	downSince   atomic.Int64 // unix nanoseconds; 0: bound
-	nextToken   atomic.Int64 // unix nanoseconds when the pace has a token again
-	paused      atomic.Bool
+	// Read by other carriers' dispatchers and by those who watch, hence atomic.
+	outstanding atomic.Int64  // submit_sm without an answer
+	unrecorded  atomic.Int64  // parts answered ESME_ROK whose record is not on disk yet
+	begun       atomic.Int64  // messages taken of which not all parts are sent
+	window      atomic.Int64  // slots of all bound transmitters
+	downSince   atomic.Int64  // unix nanoseconds; 0: bound
+	nextToken   atomic.Int64  // unix nanoseconds when the pace has a token again
+	shut        atomic.Bool   // closed by its hours; the dispatcher's
+	rate        atomic.Uint64 // the pace's rate, as bits of a float64; the dispatcher's
+	heard       atomic.Bool   // an answer that was no throttle came since the dispatcher looked
 
 	mu       sync.Mutex // short, never over I/O
 	binds    []*bind    // those that can transmit
@@ -48,38 +55,17 @@ type carrier struct {
 	returned []*flightPart // to be sent again
 	cleared  []*flight     // their Sending step is durable
 	throttle int           // throttled answers since the dispatcher looked
-	stopping bool          // nothing new is taken
+	halted   bool          // nothing new is taken
+	stopped  bool          // stop has been called: start does nothing
 
-	d dispatcher
-}
-
-// bind is one bind to a carrier, through all its sessions, of which it is the
-// smpp.Handler.
-type bind struct {
-	c       *carrier
-	mode    pdu.Command
-	current atomic.Pointer[smpp.Session] // the latest; nil before the first
-	view    receipt.View                 // the reader's: receipts are read without allocating
-}
-
-// free is how many more submit_sm the bind takes now.
-func (b *bind) free() int {
-	if s := b.current.Load(); s != nil {
-		return s.Free()
-	}
-	return 0
-}
-
-// up tells whether the bind can transmit now.
-func (b *bind) up() bool {
-	s := b.current.Load()
-	return s != nil && (s.State() == smpp.BoundTX || s.State() == smpp.BoundTRX)
+	d     dispatcher
+	ratio receiptRatio // the gauges' own
 }
 
 func newCarrier(g *Gateway, o *Carrier, number uint32) *carrier {
 	c := &carrier{
 		g: g, name: o.Name, number: number, opt: o, log: g.log.With(slog.String("carrier", o.Name)),
-		met: g.met.carrier(o.Name), wake: make(chan struct{}, 1), isTold: map[queue.Lane]bool{},
+		met: g.met.carrier(o.Name), wake: make(chan struct{}, 1), over: make(chan struct{}), isTold: map[queue.Lane]bool{},
 	}
 	c.ctx, c.cancel = context.WithCancel(g.ctx)
 	c.downSince.Store(time.Now().UnixNano())
@@ -88,16 +74,27 @@ func newCarrier(g *Gateway, o *Carrier, number uint32) *carrier {
 		c: c, chooser: newChooser(g.opt.Setup.Shares),
 		pace: ratelimit.NewPace(ratelimit.PaceOptions{PerSecond: o.Throughput, Burst: o.Burst}),
 	}
+	c.rate.Store(math.Float64bits(o.Throughput))
+	if o.Hours != nil {
+		open, _ := o.Hours.Open(time.Now())
+		c.shut.Store(!open)
+	}
 	return c
 }
 
 // sameAs tells whether a Reload leaves this carrier as it is.
 func (c *carrier) sameAs(o *Carrier) bool { return o.Identity != "" && o.Identity == c.opt.Identity }
 
+// start begins the carrier's work, unless it was stopped before that.
 func (c *carrier) start() {
-	c.g.wg.Go(func() { c.d.run(c.g.ctx) })
-	c.g.wg.Go(func() { c.corr.run(c.g.ctx) })
-	c.g.wg.Go(func() { c.corr.read(c.g.ctx) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return
+	}
+	c.station(func() { c.d.run(c.g.ctx) })
+	c.station(func() { c.corr.run(c.g.ctx) })
+	c.station(func() { c.corr.read(c.g.ctx) })
 	for _, b := range []struct {
 		n    int
 		mode pdu.Command
@@ -120,6 +117,15 @@ func (c *carrier) start() {
 	}
 }
 
+// station runs one of the carrier's goroutines: the gateway waits for it, and so does stop.
+func (c *carrier) station(run func()) {
+	c.stations.Add(1)
+	c.g.wg.Go(func() {
+		defer c.stations.Done()
+		run()
+	})
+}
+
 // binder holds one bind, for as long as the carrier runs.
 func (c *carrier) binder(mode pdu.Command, addrs []string) {
 	o := c.opt
@@ -137,91 +143,6 @@ func (c *carrier) binder(mode pdu.Command, addrs []string) {
 	c.wg.Go(func() { client.Run(c.ctx) })
 }
 
-// receiptWindow is how many receipts of one bind may wait for their commit; the next is
-// answered ESME_RTHROTTLED and the carrier sends it again.
-const receiptWindow = 1000
-
-// bound is called on the new session's reader, before anything else arrives.
-func (b *bind) bound(s *smpp.Session) {
-	c := b.c
-	b.current.Store(s)
-	c.met.up(b.mode).Inc()
-	c.log.Info("bound to the carrier", slog.String("bind", b.mode.String()), slog.String("addr", s.RemoteAddr().String()), slog.Uint64("session", s.ID()))
-	if b.mode == pdu.CmdBindReceiver {
-		return
-	}
-	c.mu.Lock()
-	c.binds = append(slices.Clone(c.binds), b)
-	c.window.Store(int64(len(c.binds) * c.opt.Window))
-	c.downSince.Store(0)
-	c.mu.Unlock()
-	c.g.stirGroups(c)
-}
-
-// down is told each time a bind is lost or refused.
-func (c *carrier) down(mode pdu.Command, err error, retryIn time.Duration) {
-	var refusedBind *smpp.BindError
-	attrs := []slog.Attr{slog.String("bind", mode.String()), slog.Any("err", err), slog.Duration("retry_in", retryIn)}
-	if errors.As(err, &refusedBind) {
-		c.met.bindsRefused.WithLabelValues(refusedBind.Status.String()).Inc()
-		level := slog.LevelWarn
-		if refusedBind.Status == pdu.ESME_RINVPASWD || refusedBind.Status == pdu.ESME_RINVSYSID {
-			level = slog.LevelError // waiting cannot cure it: somebody must look
-		}
-		c.log.LogAttrs(context.Background(), level, "carrier refused the bind", attrs...)
-		return
-	}
-	c.log.LogAttrs(context.Background(), slog.LevelWarn, "carrier bind is down", attrs...)
-}
-
-// Ended is called once, when the session is over.
-func (b *bind) Ended(s *smpp.Session, unanswered []any, err error) {
-	c := b.c
-	c.mu.Lock()
-	if i := slices.Index(c.binds, b); i >= 0 {
-		c.binds = slices.Delete(slices.Clone(c.binds), i, i+1)
-		c.window.Store(int64(len(c.binds) * c.opt.Window))
-		if len(c.binds) == 0 {
-			c.downSince.Store(time.Now().UnixNano())
-		}
-	}
-	c.mu.Unlock()
-	c.met.up(b.mode).Dec()
-	c.outstanding.Add(-int64(len(unanswered)))
-	c.corr.lost(unanswered)
-	if len(unanswered) > 0 {
-		c.log.Warn("carrier session ended with submits unanswered", slog.Uint64("session", s.ID()), slog.Int("unanswered", len(unanswered)), slog.Any("err", err))
-	}
-	c.g.stirGroups(c)
-}
-
-// Response is the carrier's answer to a submit_sm.
-func (b *bind) Response(_ *smpp.Session, token any, a smpp.Answer) {
-	p := token.(*flightPart)
-	if a.Late {
-		b.c.met.late.Inc()
-		b.c.corr.late(p, a)
-		return
-	}
-	b.c.outstanding.Add(-1)
-	b.c.corr.answer(p, a)
-	b.c.wakeUp()
-}
-
-// Request is the carrier's request: a receipt, a mobile-originated message, an alert.
-func (b *bind) Request(_ *smpp.Session, h pdu.Header, body pdu.Body, r smpp.Reply) {
-	switch h.Command {
-	case pdu.CmdDeliverSM:
-		b.deliver(body.(*pdu.DeliverSM), r)
-	case pdu.CmdDataSM:
-		b.deliverData(body.(*pdu.DataSM), r)
-	case pdu.CmdAlertNotification:
-		b.c.met.alerts.Inc()
-	default:
-		r.SendNack(pdu.ESME_RINVCMDID)
-	}
-}
-
 // laneHas is told by the feed. Runs on the committer.
 func (c *carrier) laneHas(l queue.Lane) {
 	c.mu.Lock()
@@ -234,6 +155,22 @@ func (c *carrier) laneHas(l queue.Lane) {
 	c.mu.Unlock()
 	c.wakeUp()
 }
+
+// unrecordedWindows bounds how many answers may not be on disk yet, in windows: a crash
+// sends that many again beside what was on the wire.
+const unrecordedWindows = 4
+
+func (c *carrier) mostUnrecorded() int64 { return unrecordedWindows * c.window.Load() }
+
+// recorded is told of each answer that is on disk, or never will be.
+func (c *carrier) recorded() {
+	if c.unrecorded.Add(-1) == c.mostUnrecorded()-1 {
+		c.wakeUp()
+	}
+}
+
+// paceNow is the submit_sm a second that the carrier is given; 0: no limit.
+func (c *carrier) paceNow() float64 { return math.Float64frombits(c.rate.Load()) }
 
 func (c *carrier) wakeUp() {
 	select {
@@ -263,54 +200,82 @@ func (g *Gateway) stirGroups(c *carrier) {
 const soon = 50 * time.Millisecond
 
 func (c *carrier) health(now time.Time) route.Health {
-	h := route.Health{Paused: c.paused.Load(), PerSecond: c.opt.Throughput}
+	h := route.Health{Paused: c.shut.Load(), PerSecond: c.opt.Throughput}
 	if since := c.downSince.Load(); since != 0 {
 		h.DownSince = time.Unix(0, since)
 		return h
 	}
 	h.Bound = true
-	if c.opt.Hours != nil {
-		if open, _ := c.opt.Hours.Open(now); !open {
-			h.Paused = true
-		}
-	}
 	h.Able = c.outstanding.Load() < c.window.Load() && c.nextToken.Load() <= now.Add(soon).UnixNano()
 	return h
 }
 
-// stop takes nothing new, lets the windows empty until ctx ends and unbinds.
-func (c *carrier) stop(ctx context.Context) error {
+// halt lets the carrier take nothing new; messages of which some parts are sent go on.
+func (c *carrier) halt() {
 	c.mu.Lock()
-	c.stopping = true
+	c.halted = true
 	c.mu.Unlock()
+	c.wakeUp()
+}
+
+// quiet tells whether nothing is on the wire and nothing half sent.
+func (c *carrier) quiet() bool { return c.outstanding.Load() == 0 && c.begun.Load() == 0 }
+
+// stop ends the carrier: it takes nothing new, lets the windows empty for at most drain,
+// unbinds, and returns when its goroutines have ended. What is left unanswered then goes
+// the way of its route's policy. ctx ended means: without waiting.
+func (c *carrier) stop(ctx context.Context, drain time.Duration) error {
+	c.halt()
+	wctx, cancel := context.WithTimeout(ctx, drain)
 	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for c.outstanding.Load() > 0 && ctx.Err() == nil {
+	for !c.quiet() && wctx.Err() == nil {
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
+		case <-wctx.Done():
 		}
 	}
-	uctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	tick.Stop()
+	cancel()
+
+	c.mu.Lock()
+	if c.stopped {
+		c.mu.Unlock()
+		c.stations.Wait()
+		return nil
+	}
+	c.stopped = true
+	binders := c.binders
+	c.mu.Unlock()
+	uctx, cancel := context.WithTimeout(ctx, unbindWait)
 	defer cancel()
 	var wg sync.WaitGroup
-	for _, b := range c.binders {
+	for _, b := range binders {
 		wg.Go(func() { b.Unbind(uctx) })
 	}
 	wg.Wait()
 	c.cancel()
-	return waitFor(&c.wg, 2*time.Second)
+	err := waitFor(&c.wg, unbindWait)
+	// No session is left to tell the correlator anything; what it gives back the dispatcher
+	// puts into the lanes again.
+	c.corr.finish()
+	close(c.over)
+	c.wakeUp()
+	return errors.Join(err, waitFor(&c.stations, unbindWait))
 }
 
+// unbindWait is how long a peer has to answer unbind.
+const unbindWait = 2 * time.Second
+
+// closeCarriers stops all of them at once. The windows have had their time before.
 func closeCarriers(ctx context.Context, all map[string]*carrier) error {
 	var mu sync.Mutex
 	var errs []error
 	var wg sync.WaitGroup
 	for _, c := range all {
 		wg.Go(func() {
-			if err := c.stop(ctx); err != nil {
+			if err := c.stop(ctx, 0); err != nil {
 				mu.Lock()
-				errs = append(errs, errors.New(c.name+": "+err.Error()))
+				errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
 				mu.Unlock()
 			}
 		})

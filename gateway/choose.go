@@ -149,6 +149,16 @@ func (c *chooser) oldest(l queue.Lane) queue.Time {
 	return 0
 }
 
+// alone tells whether no other lane of the account and class has something: then the age
+// of its head decides nothing.
+func (c *chooser) alone(l queue.Lane) bool {
+	if l.Class >= queue.Classes {
+		return true
+	}
+	a := c.classes[l.Class].accounts[l.Account]
+	return a == nil || len(a.lanes) < 2
+}
+
 // next is the lane to take from among those for which may says yes; false: there is
 // none. may must not call the chooser but for oldest.
 func (c *chooser) next(may func(queue.Lane) bool) (queue.Lane, bool) {

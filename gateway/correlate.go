@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"masar/queue"
 	"masar/smpp"
@@ -17,46 +14,65 @@ import (
 )
 
 // correlator is the one owner of what a carrier has answered and reported: it alone holds
-// the carrier's LRU of sent parts, so that "receipt before its response" needs no lock.
-// Sessions hand it answers and receipts in batches; a session's reader never reads the store.
+// the carrier's memory of sent parts, so that "receipt before its response" needs no lock.
+// Sessions hand it answers and receipts in batches; a session's reader never reads the
+// store. match.go finds the message of a receipt, settle.go goes on with an answer.
 type correlator struct {
 	c    *carrier
 	wake chan struct{} // buffer 1
 
-	mu     sync.Mutex // short
-	events []event
+	mu        sync.Mutex // short
+	events    []event
+	finishing bool
 
 	// The run goroutine's own.
 	spare   []event
-	sent    *simplelru.LRU[string, *queue.Ref]       // by normalised carrier id
-	several *simplelru.LRU[queue.ID, *queue.Message] // of more than one part: the one true copy
-	early   map[string][]*inbound                    // receipts whose response is not here yet, by each id it may have
-	waiting []*inbound                               // the same in order of arrival
-	misses  []*inbound                               // to be looked up
+	sent    sentParts
+	early   map[string][]*inbound // receipts whose response is not here yet, by each id it may have
+	waiting []*inbound            // the same in order of arrival
+	strays  strays                // receipts stored as unmatched a little ago
+	misses  []*inbound            // to be looked up
 	forms   formTrials
-	queries chan []*inbound
-	lates   chan event // answers after their time, for the reader of the store
+	asked   int             // jobs that the reader has and has not answered
+	jobs    chan readersJob // closed by run, when it ends
 }
 
 const (
-	sentMost    = 1 << 16 // sent parts kept in memory, a carrier
-	severalMost = 1 << 14
-	earlyWait   = 2 * time.Second // how long a receipt waits for its response
-	earlyMost   = receiptWindow
+	earlyWait = 2 * time.Second // how long a receipt waits for its response
+	earlyMost = receiptWindow
 )
 
-// event is one thing a session tells the correlator. Exactly one of part and rec is set.
+// event is one thing that the correlator is told.
 type event struct {
-	part   *flightPart
-	status pdu.Status
-	id     string
-	err    error
-	late   bool
-	at     time.Time
-	settle bool // part's flight has nothing on the wire any more
+	kind    eventKind
+	status  pdu.Status
+	part    *flightPart
+	id      string // of the response, normalised
+	err     error  // why there is no answer
+	at      time.Time
+	rec     *inbound
+	message queue.ID
+}
 
-	rec      *inbound
-	lookedUp bool
+type eventKind uint8
+
+const (
+	answerCame     eventKind = iota // part, status, id, err, at
+	answerLate                      // the same, after its ErrTimeout
+	flightEmpty                     // part: a stopped flight has nothing on the wire any more
+	flightExpired                   // part: the validity of what is not sent yet has ended
+	attemptEnded                    // message: it begins anew over another carrier
+	receiptCame                     // rec
+	receiptBroken                   // rec: no id or no state
+	receiptLooked                   // rec: the store was asked
+	readerAnswered                  // a job of the reader is done
+)
+
+// readersJob is what the reader of the store does: look receipts up, or claim the message
+// of a late answer.
+type readersJob struct {
+	receipts []*inbound
+	late     event
 }
 
 // inbound is a receipt on its way to the message it is about.
@@ -68,6 +84,7 @@ type inbound struct {
 	from    string              // the recipient's number as the carrier wrote it
 	raw     []byte              // the deliver_sm body
 	reply   smpp.Reply
+	silent  bool // it is answered already
 	came    time.Time
 	found   *queue.Ref
 	settled bool
@@ -79,11 +96,9 @@ type inbound struct {
 }
 
 func newCorrelator(c *carrier) *correlator {
-	sent, _ := simplelru.NewLRU[string, *queue.Ref](sentMost, nil) // fails for a size below 1 only
-	several, _ := simplelru.NewLRU[queue.ID, *queue.Message](severalMost, nil)
 	return &correlator{
-		c: c, wake: make(chan struct{}, 1), sent: sent, several: several,
-		early: map[string][]*inbound{}, queries: make(chan []*inbound, 1), lates: make(chan event, 64),
+		c: c, wake: make(chan struct{}, 1), sent: newSentParts(),
+		early: map[string][]*inbound{}, jobs: make(chan readersJob, 64),
 		forms: newFormTrials(&c.opt.Receipts),
 	}
 }
@@ -92,10 +107,22 @@ func (k *correlator) put(e ...event) {
 	k.mu.Lock()
 	k.events = append(k.events, e...)
 	k.mu.Unlock()
+	k.wakeUp()
+}
+
+func (k *correlator) wakeUp() {
 	select {
 	case k.wake <- struct{}{}:
 	default:
 	}
+}
+
+// finish lets run end once it has done all that it was told. Nothing may be told after it.
+func (k *correlator) finish() {
+	k.mu.Lock()
+	k.finishing = true
+	k.mu.Unlock()
+	k.wakeUp()
 }
 
 // answer takes a submit_sm_resp over from a session's reader.
@@ -103,11 +130,12 @@ func (k *correlator) answer(p *flightPart, a smpp.Answer) {
 	e := event{part: p, status: a.Header.Status, err: a.Err, at: a.At}
 	if a.Err == nil {
 		k.c.met.latency.Observe(a.At.Sub(a.Sent).Seconds())
-		if r, ok := a.Body.(*pdu.MessageResp); ok && a.Header.Status == pdu.ESME_ROK {
-			e.id = receipt.Normalise(string(r.MessageID))
-		}
+		e.id = messageID(a)
 		if a.Header.Command == pdu.CmdGenericNack && a.Header.Status == pdu.ESME_ROK {
-			e.status = pdu.ESME_RUNKNOWNERR
+			e.status = pdu.ESME_RUNKNOWNERR // a refusal that says nothing
+		}
+		if k.c.opt.classify(e.status) == AnswerOK {
+			k.c.unrecorded.Add(1)
 		}
 	}
 	k.put(e)
@@ -115,17 +143,24 @@ func (k *correlator) answer(p *flightPart, a smpp.Answer) {
 
 // late takes an answer that came after its time.
 func (k *correlator) late(p *flightPart, a smpp.Answer) {
-	e := event{part: p, status: a.Header.Status, at: a.At, late: true}
-	if r, ok := a.Body.(*pdu.MessageResp); ok {
-		e.id = receipt.Normalise(string(r.MessageID))
+	k.put(event{kind: answerLate, part: p, status: a.Header.Status, id: messageID(a), at: a.At})
+}
+
+func messageID(a smpp.Answer) string {
+	r, ok := a.Body.(*pdu.MessageResp)
+	if !ok || a.Header.Status != pdu.ESME_ROK || len(r.MessageID) == 0 {
+		return ""
 	}
-	k.put(e)
+	return receipt.Normalise(string(r.MessageID))
 }
 
 var errSessionEnded = errors.New("the session ended before the answer")
 
 // lost takes the parts that were unanswered when their session ended.
 func (k *correlator) lost(tokens []any) {
+	if len(tokens) == 0 {
+		return
+	}
 	now := time.Now()
 	events := make([]event, 0, len(tokens))
 	for _, t := range tokens {
@@ -134,11 +169,12 @@ func (k *correlator) lost(tokens []any) {
 	k.put(events...)
 }
 
-// settle says that a stopped flight has nothing on the wire any more.
-func (k *correlator) settle(f *flight) { k.put(event{part: &f.parts[0], settle: true}) }
+// unreadable takes a receipt that names no message or no state.
+func (k *correlator) unreadable(r *inbound) { k.put(event{kind: receiptBroken, rec: r}) }
 
 // run is the correlator's goroutine.
 func (k *correlator) run(ctx context.Context) {
+	defer close(k.jobs)
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -146,61 +182,58 @@ func (k *correlator) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-k.wake:
-		case <-tick.C:
-			k.expireEarly(time.Now())
+		case now := <-tick.C:
+			k.expireEarly(now, earlyWait)
+			k.strays.expire(now)
 		}
 		k.mu.Lock()
 		batch := k.events
 		k.events = k.spare[:0]
+		finishing := k.finishing
 		k.mu.Unlock()
 		for i := range batch {
 			k.take(&batch[i])
 		}
+		done := finishing && len(batch) == 0
 		clear(batch)
 		k.spare = batch
+		if cap(batch) > eventsKept {
+			k.spare = nil // a burst's room is not kept for ever
+		}
 		k.lookUp()
-	}
-}
-
-func (k *correlator) take(e *event) {
-	switch {
-	case e.settle:
-		k.concludeFlight(e.part.f)
-	case e.late:
-		k.lateAnswer(e)
-	case e.part != nil:
-		k.answered(e)
-	case e.lookedUp:
-		k.looked(e.rec)
-	default:
-		k.received(e.rec)
-	}
-}
-
-// received looks for the part a receipt is about: in memory, then in the store.
-func (k *correlator) received(r *inbound) {
-	likely := k.forms.likely(r.id)
-	if k.inMemory(r, likely) {
-		return
-	}
-	r.ids = k.forms.candidates(r.id)
-	for _, id := range r.ids {
-		if id != likely && k.inMemory(r, id) {
+		if done && k.asked == 0 && len(k.misses) == 0 {
+			k.expireEarly(time.Now(), 0)
 			return
 		}
+		if finishing {
+			k.wakeUp()
+		}
 	}
-	k.misses = append(k.misses, r)
 }
 
-// inMemory matches a receipt with a part still in memory under one of its keys.
-func (k *correlator) inMemory(r *inbound, id receipt.Candidate) bool {
-	ref, ok := k.sent.Get(id.Key)
-	if !ok || !sameNumber(r.from, ref.M.Dest.Addr) {
-		return false
+const eventsKept = 1 << 14
+
+func (k *correlator) take(e *event) {
+	switch e.kind {
+	case answerCame:
+		k.answered(e)
+	case answerLate:
+		k.lateAnswer(e)
+	case flightEmpty:
+		k.concludeFlight(e.part.f)
+	case flightExpired:
+		k.expired(e.part.f)
+	case attemptEnded:
+		k.sent.endAttempt(e.message)
+	case receiptCame:
+		k.received(e.rec)
+	case receiptBroken:
+		k.unmatched(e.rec, "unreadable: no id or no state")
+	case receiptLooked:
+		k.looked(e.rec)
+	case readerAnswered:
+		k.asked--
 	}
-	r.by = id
-	k.matched(r, ref)
-	return true
 }
 
 // lookUp hands what memory did not know to the reader of the store, in one batch.
@@ -208,227 +241,54 @@ func (k *correlator) lookUp() {
 	if len(k.misses) == 0 {
 		return
 	}
-	select {
-	case k.queries <- k.misses:
+	if k.give(readersJob{receipts: k.misses}) {
 		k.misses = nil
-	default: // it is busy: they go with the next batch
+	}
+}
+
+// give hands a job to the reader; false: it has too many.
+func (k *correlator) give(j readersJob) bool {
+	select {
+	case k.jobs <- j:
+		k.asked++
+		return true
+	default:
+		return false
 	}
 }
 
 // read is the goroutine that asks the store.
 func (k *correlator) read(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case batch := <-k.queries:
-			k.put(k.query(ctx, batch)...)
-		case e := <-k.lates:
-			k.claimLate(ctx, e)
+	for j := range k.jobs {
+		var back []event
+		if j.receipts != nil {
+			back = k.query(ctx, j.receipts)
+		} else {
+			back = k.claimLate(ctx, j.late)
 		}
+		k.put(append(back, event{kind: readerAnswered})...)
 	}
 }
 
 func (k *correlator) query(ctx context.Context, batch []*inbound) []event {
 	q := make([]queue.Lookup, len(batch))
 	for i, r := range batch {
+		if isNumber(r.from) {
+			q[i].Dest = r.from
+		}
 		for _, id := range r.ids {
 			q[i].IDs = append(q[i].IDs, id.Key)
 		}
 	}
-	if err := k.c.g.store.Correlate(ctx, k.c.number, q); err != nil {
+	if err := k.c.g.store.Correlate(ctx, k.c.number, q); err != nil && ctx.Err() == nil {
 		k.c.log.Error("receipts could not be looked up", slog.Any("err", err))
 	}
-	events := make([]event, len(batch))
+	events := make([]event, len(batch), len(batch)+1)
 	for i, r := range batch {
 		if r.found = q[i].Found; r.found != nil {
 			r.by = r.ids[q[i].Form]
 		}
-		events[i] = event{rec: r, lookedUp: true}
+		events[i] = event{kind: receiptLooked, rec: r}
 	}
 	return events
-}
-
-// looked goes on with a receipt that the store was asked about.
-func (k *correlator) looked(r *inbound) {
-	// Its response may have come while the store was read.
-	for _, id := range r.ids {
-		if k.inMemory(r, id) {
-			return
-		}
-	}
-	if r.found != nil && sameNumber(r.from, r.found.M.Dest.Addr) {
-		k.remember(r.found)
-		k.matched(r, r.found)
-		return
-	}
-	if len(k.waiting) >= earlyMost {
-		k.unmatched(r, "too many receipts without a response")
-		return
-	}
-	k.waiting = append(k.waiting, r)
-	for _, id := range r.ids {
-		k.early[id.Key] = append(k.early[id.Key], r)
-	}
-}
-
-// remember keeps a sent part in memory under its id; the parts of one message share it.
-func (k *correlator) remember(ref *queue.Ref) {
-	if ref.Info.Of > 1 {
-		if m, ok := k.several.Get(ref.M.ID); ok {
-			ref.M = m
-		} else {
-			if len(ref.Parts) > 0 {
-				ref.M.Answers = ref.Parts
-			}
-			k.several.Add(ref.M.ID, ref.M)
-		}
-	}
-	if ref.Info.CarrierID != "" {
-		k.sent.Add(ref.Info.CarrierID, ref)
-	}
-}
-
-// recall gives a part's early receipts to it.
-func (k *correlator) recall(ref *queue.Ref) {
-	if len(k.waiting) == 0 {
-		return
-	}
-	for _, r := range k.early[ref.Info.CarrierID] {
-		if !r.settled && sameNumber(r.from, ref.M.Dest.Addr) {
-			k.forget(r)
-			r.by = k.forms.of(r.id, ref.Info.CarrierID)
-			k.matched(r, ref)
-		}
-	}
-}
-
-func (k *correlator) forget(r *inbound) {
-	r.settled = true
-	for _, id := range r.ids {
-		delete(k.early, id.Key)
-	}
-}
-
-// expireEarly stores receipts whose response did not come, and acknowledges them.
-func (k *correlator) expireEarly(now time.Time) {
-	n := 0
-	for _, r := range k.waiting {
-		switch {
-		case r.settled:
-		case now.Sub(r.came) < earlyWait:
-			k.waiting[n] = r
-			n++
-		default:
-			k.forget(r)
-			k.unmatched(r, "no part has this id")
-		}
-	}
-	clear(k.waiting[n:])
-	k.waiting = k.waiting[:n]
-	k.lookUp()
-}
-
-func (k *correlator) unmatched(r *inbound, why string) {
-	k.c.met.unmatched.Inc()
-	r.settled = true
-	k.commitReceipt(r, &queue.Unmatched{Carrier: k.c.number, CarrierID: receipt.Normalise(r.id), Raw: r.raw, Why: why, At: queue.At(r.came)})
-}
-
-// matched decides what a receipt means for its message, and acknowledges it when that is
-// on disk.
-func (k *correlator) matched(r *inbound, ref *queue.Ref) {
-	r.settled = true
-	k.forms.matched(r.by)
-	m := ref.M
-	k.c.met.receipt(r.info.State)
-	if !ref.Info.Sent.Time().IsZero() {
-		k.c.met.receiptLag.Observe(r.came.Sub(ref.Info.Sent.Time()).Seconds())
-	}
-	if ref.Finalised || ref.Info.Attempt != m.Attempt {
-		k.c.met.duplicates.Inc()
-		k.done(r)
-		return
-	}
-	if !r.info.State.Final() {
-		k.intermediate(r, ref)
-		return
-	}
-	verdict := note(ref, r.info, k.c.opt.Receipts.LastPart)
-	switch {
-	case verdict.repeated:
-		k.c.met.duplicates.Inc()
-		k.done(r)
-	case verdict.decided && len(m.Answers) == int(ref.Info.Of) || verdict.decided && ref.Info.Of == 1:
-		ref.Finalised = true
-		r.final = queue.Final{Ref: ref, State: verdict.state, Err: verdict.err, Carrier: k.c.number, At: queue.At(r.came)}
-		r.final.Deliver = k.c.g.clientReceipt(m, verdict.state, verdict.err, r.came)
-		k.markFinal(ref)
-		k.commitReceipt(r, &r.final)
-	default:
-		r.outcome = queue.Outcome{Ref: ref, Info: ref.Info}
-		k.commitReceipt(r, &r.outcome)
-	}
-}
-
-// markFinal lets the other parts' receipts know that the message has ended.
-func (k *correlator) markFinal(ref *queue.Ref) {
-	if ref.Info.Of == 1 {
-		return
-	}
-	for _, a := range ref.M.Answers {
-		if other, ok := k.sent.Peek(a.CarrierID); ok && other.M == ref.M {
-			other.Finalised = true
-		}
-	}
-}
-
-// intermediate passes an intermediate notification on, once for each state.
-func (k *correlator) intermediate(r *inbound, ref *queue.Ref) {
-	bit := uint16(1) << (r.info.State & 15)
-	told := ref.Told&bit != 0
-	ref.Told |= bit
-	m := ref.M
-	if told || m.RegisteredDelivery&pdu.RegisteredIntermediate == 0 {
-		k.done(r)
-		return
-	}
-	r.deliver = queue.Deliver{Delivery: k.c.g.intermediateReceipt(m, r.info.State, r.info.Err, r.came)}
-	if r.deliver.Delivery == nil {
-		k.done(r)
-		return
-	}
-	k.commitReceipt(r, &r.deliver)
-}
-
-// commitReceipt stores what a receipt changes; the carrier's answer waits for it.
-func (k *correlator) commitReceipt(r *inbound, step queue.Step) {
-	r.steps[0] = step
-	if err := k.c.g.store.Commit(k.c.g.ctx, r, r.steps[:1]...); err != nil {
-		r.Done(err)
-	}
-}
-
-// Done answers the carrier. It runs on the committer.
-func (r *inbound) Done(err error) {
-	if err != nil {
-		r.carrier.met.receiptsRefused.Inc()
-		r.reply.Send(pdu.ESME_RMSGQFUL, nil)
-		return
-	}
-	r.reply.Send(pdu.ESME_ROK, nil)
-}
-
-// done acknowledges a receipt that changes nothing.
-func (k *correlator) done(r *inbound) { r.reply.Send(pdu.ESME_ROK, nil) }
-
-// sameNumber tells whether a receipt's number may be the message's: carriers add and drop
-// prefixes, so the last nine digits count. A receipt without a number agrees with any.
-func sameNumber(from, dest string) bool {
-	const significant = 9
-	if !isDigits(strings.TrimPrefix(from, "+")) || from == "" {
-		return true
-	}
-	n := min(len(from), len(dest), significant)
-	return from[len(from)-n:] == dest[len(dest)-n:]
 }

@@ -46,6 +46,8 @@ type Gateway struct {
 	readiness atomic.Int32 // see Ready
 	closing   atomic.Bool  // no new submits
 
+	unsure uncertainList
+
 	gone *account // stands for accounts that left the configuration
 
 	reloading sync.Mutex // one Reload at a time
@@ -96,7 +98,7 @@ func (g *Gateway) start(ctx context.Context) error {
 	}
 	g.world.Store(w)
 	g.store.Groups(func(group uint16) bool { return g.world.Load().groups[group] != nil })
-	g.onStop("carriers", g.opt.Drain+5*time.Second, func(ctx context.Context) error {
+	g.onStop("carriers", 3*unbindWait, func(ctx context.Context) error {
 		return closeCarriers(ctx, g.world.Load().carriers)
 	})
 	for _, a := range w.accounts {
@@ -126,9 +128,13 @@ func (g *Gateway) start(ctx context.Context) error {
 			}
 		})
 	}
-	g.onStop("no new submits", g.opt.Drain, func(ctx context.Context) error {
+	g.onStop("windows", g.opt.Drain, g.drained)
+	g.onStop("no new submits", time.Second, func(context.Context) error {
 		g.closing.Store(true)
-		return g.drained(ctx)
+		for _, c := range g.world.Load().carriers {
+			c.halt() // or a long queue would keep the windows full
+		}
+		return nil
 	})
 	g.onStop("stop listening", time.Second, func(context.Context) error {
 		for _, s := range g.servers {
@@ -222,14 +228,15 @@ func (g *Gateway) unbindClients(ctx context.Context) error {
 	return nil
 }
 
-// drained waits until no submit is unanswered and no window has anything outstanding, or ctx ends.
+// drained waits until no submit and no deliver_sm is unanswered and no carrier's window has
+// anything outstanding, or ctx ends.
 func (g *Gateway) drained(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		open := g.met.openSubmits.Load()
+		open := g.met.openSubmits.Load() + g.met.openDeliveries.Load()
 		for _, c := range g.world.Load().carriers {
-			open += c.outstanding.Load()
+			open += c.outstanding.Load() + c.begun.Load()
 		}
 		if open == 0 {
 			return nil
@@ -249,6 +256,16 @@ func (g *Gateway) laneHas(l queue.Lane) {
 	if grp := g.world.Load().groups[l.Group()]; grp != nil {
 		for i := range grp.members {
 			grp.members[i].carrier.laneHas(l)
+		}
+	}
+}
+
+// supersede lets receipts of what a carrier has taken of a message decide nothing any
+// more: the message begins anew elsewhere.
+func (g *Gateway) supersede(carrier uint32, id queue.ID) {
+	for _, c := range g.world.Load().carriers {
+		if c.number == carrier {
+			c.corr.put(event{kind: attemptEnded, message: id})
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 // metrics are the gateway's own; the store registers its own beside them. Label values
 // come from the configuration and from tables, never from traffic.
 type metrics struct {
-	openSubmits atomic.Int64 // handed to the store, not answered yet
+	openSubmits    atomic.Int64 // submits of clients not answered yet
+	openDeliveries atomic.Int64 // deliver_sm to clients not answered yet
 
 	submits          *prometheus.CounterVec
 	submitSeconds    *prometheus.HistogramVec
@@ -32,6 +34,7 @@ type metrics struct {
 	carrierBinds    *prometheus.GaugeVec
 	carrierRefused  *prometheus.CounterVec
 	carrierWindow   *prometheus.GaugeVec
+	carrierSlots    *prometheus.GaugeVec
 	carrierPace     *prometheus.GaugeVec
 	carrierSent     *prometheus.CounterVec
 	carrierAnswers  *prometheus.CounterVec
@@ -42,6 +45,9 @@ type metrics struct {
 	late            *prometheus.CounterVec
 	receipts        *prometheus.CounterVec
 	receiptLag      *prometheus.HistogramVec
+	receiptsAsked   *prometheus.CounterVec
+	receiptsFinal   *prometheus.CounterVec
+	receiptRatio    *prometheus.GaugeVec
 	unmatched       *prometheus.CounterVec
 	duplicates      *prometheus.CounterVec
 	receiptsRefused *prometheus.CounterVec
@@ -77,6 +83,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		carrierBinds:    b.gauge("carrier_binds_up", "bound sessions to a carrier", "carrier", "bind"),
 		carrierRefused:  b.counter("carrier_binds_refused_total", "binds that a carrier refused", "carrier", "status"),
 		carrierWindow:   b.gauge("carrier_window_used", "submit_sm without an answer", "carrier"),
+		carrierSlots:    b.gauge("carrier_window", "submit_sm that may be without an answer, over all bound transmitters", "carrier"),
 		carrierPace:     b.gauge("carrier_pace", "submit_sm per second the carrier is given now; 0: no limit", "carrier"),
 		carrierSent:     b.counter("carrier_submits_total", "submit_sm sent, parts counted", "carrier"),
 		carrierAnswers:  b.counter("carrier_answers_total", "submit_sm_resp by what their status means", "carrier", "class"),
@@ -87,6 +94,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		late:            b.counter("carrier_late_answers_total", "submit_sm_resp after the response time", "carrier"),
 		receipts:        b.counter("receipts_total", "receipts of carriers by state", "carrier", "state"),
 		receiptLag:      b.histogram("receipt_lag_seconds", "from submit_sm_resp to receipt", lagBuckets, "carrier"),
+		receiptsAsked:   b.counter("receipts_asked_total", "parts a carrier took and was asked to report on", "carrier"),
+		receiptsFinal:   b.counter("receipts_final_total", "first final receipts of such parts", "carrier"),
+		receiptRatio:    b.gauge("receipt_ratio", "final receipts to parts asked for, the last hour weighing most; 1 where none was asked for", "carrier"),
 		unmatched:       b.counter("receipts_unmatched_total", "receipts that belong to no message; they are kept", "carrier"),
 		duplicates:      b.counter("receipts_duplicate_total", "receipts of messages that were final already", "carrier"),
 		receiptsRefused: b.counter("receipts_refused_total", "receipts the carrier has to send again", "carrier"),
@@ -170,10 +180,13 @@ type carrierMetrics struct {
 	answers         [len(answerNames)]prometheus.Counter
 	latency         prometheus.Observer
 	throttled       prometheus.Counter
-	uncertain       *prometheus.CounterVec
+	slots           prometheus.Gauge
+	uncertain       [uncertainCauses]prometheus.Counter
 	retries         prometheus.Counter
 	late            prometheus.Counter
 	states          [10]prometheus.Counter
+	asked, finals   countedCounter
+	ratio           prometheus.Gauge
 	receiptLag      prometheus.Observer
 	unmatched       prometheus.Counter
 	duplicates      prometheus.Counter
@@ -190,11 +203,16 @@ func (m *metrics) carrier(name string) carrierMetrics {
 		binds:        map[pdu.Command]prometheus.Gauge{},
 		bindsRefused: m.carrierRefused.MustCurryWith(own),
 		window:       m.carrierWindow.With(own), pace: m.carrierPace.With(own), sent: m.carrierSent.With(own),
-		latency: m.carrierLatency.With(own), throttled: m.throttled.With(own), uncertain: m.uncertain.MustCurryWith(own),
+		latency: m.carrierLatency.With(own), throttled: m.throttled.With(own), slots: m.carrierSlots.With(own),
 		retries: m.retries.With(own), late: m.late.With(own), receiptLag: m.receiptLag.With(own),
 		unmatched: m.unmatched.With(own), duplicates: m.duplicates.With(own), receiptsRefused: m.receiptsRefused.With(own),
 		mobile: m.mobile.With(own), alerts: m.alerts.With(own), unrecorded: m.unrecorded.With(own),
+		asked: counted(m.receiptsAsked.With(own)), finals: counted(m.receiptsFinal.With(own)),
+		ratio:    m.receiptRatio.With(own),
 		observer: newViolationCounter(m.violations, "carrier"),
+	}
+	for cause, label := range uncertainNames {
+		c.uncertain[cause] = m.uncertain.WithLabelValues(name, label)
 	}
 	for _, mode := range []pdu.Command{pdu.CmdBindTransceiver, pdu.CmdBindTransmitter, pdu.CmdBindReceiver} {
 		c.binds[mode] = m.carrierBinds.WithLabelValues(name, mode.String())
@@ -206,6 +224,37 @@ func (m *metrics) carrier(name string) carrierMetrics {
 		c.states[st] = m.receipts.WithLabelValues(name, pdu.State(st).Receipt())
 	}
 	return c
+}
+
+// countedCounter is a counter whose count the gateway itself reads.
+type countedCounter struct {
+	prometheus.Counter
+	n *atomic.Uint64
+}
+
+func counted(c prometheus.Counter) countedCounter { return countedCounter{c, new(atomic.Uint64)} }
+
+// Inc counts one.
+func (c countedCounter) Inc() { c.Counter.Inc(); c.n.Add(1) }
+
+// receiptRatio is how many of the parts that a carrier was asked to report on it has
+// reported on. What is an hour old counts for a third: a carrier that stops sending
+// receipts shows within minutes, a night with the handsets off does not.
+type receiptRatio struct {
+	asked, finals         float64
+	askedSeen, finalsSeen uint64
+}
+
+// next takes the counts of now, step after those of before.
+func (r *receiptRatio) next(asked, finals uint64, step time.Duration) float64 {
+	fade := math.Exp(-step.Hours())
+	r.asked = r.asked*fade + float64(asked-r.askedSeen)
+	r.finals = r.finals*fade + float64(finals-r.finalsSeen)
+	r.askedSeen, r.finalsSeen = asked, finals
+	if r.asked < 0.5 {
+		return 1
+	}
+	return min(1, r.finals/r.asked)
 }
 
 func (c *carrierMetrics) up(mode pdu.Command) prometheus.Gauge { return c.binds[mode] }
@@ -268,6 +317,9 @@ func (g *Gateway) setGauges(now time.Time) {
 	}
 	for _, c := range w.carriers {
 		c.met.window.Set(float64(c.outstanding.Load()))
+		c.met.slots.Set(float64(c.window.Load()))
+		c.met.pace.Set(c.paceNow())
+		c.met.ratio.Set(c.ratio.next(c.met.asked.n.Load(), c.met.finals.n.Load(), time.Second))
 	}
 	for _, a := range w.accounts {
 		g.met.outboxDepth.WithLabelValues(a.name).Set(0)

@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"context"
+	"hash/maphash"
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"masar/queue"
 	"masar/smpp"
@@ -56,11 +59,8 @@ func (b *bind) receipt(v receipt.Verdict, from, raw []byte, r smpp.Reply) {
 		b.c.corr.unreadable(rec)
 		return
 	}
-	b.c.corr.put(event{rec: rec})
+	b.c.corr.put(event{kind: receiptCame, rec: rec})
 }
-
-// unreadable keeps a receipt that names no message.
-func (k *correlator) unreadable(r *inbound) { k.unmatched(r, "unreadable: no id or no state") }
 
 // errCode keeps the one that nearly all receipts have from being allocated again.
 func errCode(b []byte) string {
@@ -76,7 +76,14 @@ func errCode(b []byte) string {
 type mobile struct {
 	g     *Gateway
 	inbox chan moved
-	sets  map[queue.MORef]*moSet // the run goroutine's own
+
+	// The run goroutine's own.
+	sets     map[queue.MORef]*moSet
+	octets   int  // of all parts in sets
+	more     bool // the store has sets that had no room here at start
+	seed     maphash.Seed
+	finished *simplelru.LRU[queue.MORef, *moDone]
+	unrouted refusalLog
 }
 
 // moved is one mobile-originated deliver_sm that has its own octets.
@@ -94,13 +101,27 @@ type moSet struct {
 	parts map[uint8][]byte
 }
 
+// moDone is a message that went on: its parts may come once more.
+type moDone struct {
+	at    time.Time
+	parts map[uint8]uint64 // hash of each part's body
+}
+
+// answer completes the deliver_sm that waits for a commit; nil: nobody does.
+type answer func(pdu.Status, pdu.Body) uint64
+
 const (
-	mobileInbox = 256
-	mobileSets  = 10000 // incomplete messages in memory; the store has them too
+	mobileInbox  = 256
+	mobileSets   = 10000    // incomplete messages in memory; the store has them too
+	mobileOctets = 32 << 20 // of their parts
 )
 
 func newMobile(g *Gateway) *mobile {
-	return &mobile{g: g, inbox: make(chan moved, mobileInbox), sets: map[queue.MORef]*moSet{}}
+	finished, _ := simplelru.NewLRU[queue.MORef, *moDone](mobileSets, nil) // fails for a size below 1 only
+	return &mobile{
+		g: g, inbox: make(chan moved, mobileInbox), sets: map[queue.MORef]*moSet{},
+		seed: maphash.MakeSeed(), finished: finished,
+	}
 }
 
 // take accepts one message from a session's reader.
@@ -126,6 +147,9 @@ func (mo *mobile) run() {
 			mo.route(&m)
 		case now := <-tick.C:
 			mo.expire(now)
+			if mo.more && len(mo.sets) < mobileSets/2 {
+				mo.recover(ctx)
+			}
 		}
 	}
 }
@@ -134,13 +158,20 @@ func (mo *mobile) run() {
 func (mo *mobile) recover(ctx context.Context) {
 	sets, err := mo.g.store.MOSets(ctx, time.Time{}, mobileSets)
 	if err != nil {
-		mo.g.log.Error("incomplete mobile-originated messages could not be read", slog.Any("err", err))
+		if ctx.Err() == nil {
+			mo.g.log.Error("incomplete mobile-originated messages could not be read", slog.Any("err", err))
+		}
 		return
 	}
+	mo.more = len(sets) == mobileSets
 	for _, s := range sets {
+		if mo.sets[s.Ref] != nil {
+			continue
+		}
 		set := &moSet{ref: s.Ref, begun: s.Begun.Time(), parts: map[uint8][]byte{}}
 		for _, p := range s.Parts {
 			set.parts[p.Part] = p.Raw
+			mo.octets += len(p.Raw)
 		}
 		mo.sets[s.Ref] = set
 	}
@@ -153,26 +184,39 @@ func (mo *mobile) route(m *moved) {
 		m.reply.Send(pdu.ESME_RSYSERR, nil)
 		return
 	}
-	concat, isPart := concatOf(&p)
-	if isPart && mo.waitsForAll(&p) {
-		mo.part(m, &p, concat)
+	w := mo.g.world.Load()
+	if concat, isPart := concatOf(&p); isPart && w.waitsForAll(&p) {
+		mo.part(w, m, &p, concat)
 		return
 	}
-	rule := mo.rule(&p, mo.text(m.c, &p))
+	rule, a := w.mobileRule(&p, mobileText(m.c.opt.Codings, &p))
 	if rule == nil {
-		mo.g.met.mobileUnrouted.Inc()
-		mo.g.log.Warn("mobile-originated message has no account", slog.String("carrier", m.c.name), slog.String("to", printable(p.Dest.Addr)))
+		mo.noRule(m.c.name, &p)
 		m.reply.Send(pdu.ESME_ROK, nil)
 		return
 	}
-	mo.store(rule, []*pdu.DeliverSM{&p}, nil, m.reply.Send, m.came)
+	mo.store(a, []*pdu.DeliverSM{&p}, nil, m.reply.Send, m.came)
+}
+
+// noRule counts what no rule leads anywhere, with a log line in ten seconds at most. The
+// carrier hears ESME_ROK: sent again it would lead nowhere again.
+func (mo *mobile) noRule(carrier string, p *pdu.DeliverSM) {
+	mo.g.met.mobileUnrouted.Inc()
+	now := time.Now()
+	if now.Sub(mo.unrouted.last) < refusalLogEvery {
+		mo.unrouted.silent++
+		return
+	}
+	mo.g.log.Warn("mobile-originated message has no account", slog.String("carrier", carrier),
+		slog.Any("to", mo.g.number(printable(p.Dest.Addr))), slog.Int("not_logged", mo.unrouted.silent))
+	mo.unrouted = refusalLog{last: now}
 }
 
 // waitsForAll tells whether a part can only be routed with the others: some rule for its
 // destination looks at the text, or its account wants whole messages.
-func (mo *mobile) waitsForAll(p *pdu.DeliverSM) bool {
-	for i := range mo.g.world.Load().setup.Mobile {
-		r := &mo.g.world.Load().setup.Mobile[i]
+func (w *world) waitsForAll(p *pdu.DeliverSM) bool {
+	for i := range w.setup.Mobile {
+		r := &w.setup.Mobile[i]
 		if r.To == "" || r.To == string(p.Dest.Addr) {
 			if r.Whole || r.Keyword != "" || r.Regexp != nil {
 				return true
@@ -183,91 +227,102 @@ func (mo *mobile) waitsForAll(p *pdu.DeliverSM) bool {
 }
 
 // part keeps one part durably, then acknowledges it; with the last one the message goes on.
-func (mo *mobile) part(m *moved, p *pdu.DeliverSM, c text.Concat) {
+func (mo *mobile) part(w *world, m *moved, p *pdu.DeliverSM, c text.Concat) {
 	ref := queue.MORef{Carrier: m.c.number, Addresses: string(p.Source.Addr) + "\x00" + string(p.Dest.Addr), Ref: c.Ref, Total: c.Total}
+	if c.Wide {
+		ref.Addresses += "\x00w" // 5 of one width is not 5 of the other
+	}
 	set := mo.sets[ref]
 	if set == nil {
-		if len(mo.sets) >= mobileSets {
+		if mo.repeated(ref, c.Seq, m) {
+			m.reply.Send(pdu.ESME_ROK, nil)
+			return
+		}
+		if len(mo.sets) >= mobileSets || mo.octets+len(m.body) > mobileOctets {
 			m.reply.Send(pdu.ESME_RMSGQFUL, nil)
 			return
 		}
 		set = &moSet{ref: ref, begun: m.came, parts: map[uint8][]byte{}}
 		mo.sets[ref] = set
 	}
-	if _, again := set.parts[c.Seq]; again {
-		m.reply.Send(pdu.ESME_ROK, nil)
-		return
+	if old, again := set.parts[c.Seq]; again {
+		// Stored once more: the first one's commit may be under way still, or have failed.
+		mo.octets -= len(old)
 	}
 	set.parts[c.Seq] = m.body
+	mo.octets += len(m.body)
 	if len(set.parts) < int(c.Total) {
-		step := &queue.MOPart{Set: ref, Part: c.Seq, Raw: m.body, At: queue.At(m.came)}
-		reply := m.reply
-		mo.commit(func(err error) { answerMobile(reply.Send, err) }, step)
+		mo.commit(m.reply.Send, &queue.MOPart{Set: ref, Part: c.Seq, Raw: m.body, At: queue.At(m.came)})
 		return
 	}
-	mo.finish(set, m.reply.Send)
+	mo.finish(w, set, m.reply.Send)
 }
 
-func answerMobile(reply func(pdu.Status, pdu.Body) uint64, err error) {
-	if reply == nil {
-		return
+// repeated tells whether a part belongs to a message that went on already.
+func (mo *mobile) repeated(ref queue.MORef, seq uint8, m *moved) bool {
+	d, ok := mo.finished.Get(ref)
+	if !ok || m.came.Sub(d.at) > mo.g.world.Load().setup.MobileExpiry {
+		return false
 	}
-	if err != nil {
-		reply(pdu.ESME_RMSGQFUL, nil)
-		return
-	}
-	reply(pdu.ESME_ROK, nil)
+	h, ok := d.parts[seq]
+	return ok && h == maphash.Bytes(mo.seed, m.body)
 }
 
 // finish sends a set on, whole or as it is.
-func (mo *mobile) finish(set *moSet, reply func(pdu.Status, pdu.Body) uint64) {
+func (mo *mobile) finish(w *world, set *moSet, reply answer) {
 	delete(mo.sets, set.ref)
+	done := &moDone{at: time.Now(), parts: make(map[uint8]uint64, len(set.parts))}
 	var parts []*pdu.DeliverSM
-	for seq := uint8(1); seq != 0 && seq <= set.ref.Total; seq++ {
-		if raw := set.parts[seq]; raw != nil {
-			p := new(pdu.DeliverSM)
-			if err := p.Decode(raw); err == nil {
-				parts = append(parts, p)
-			}
+	for seq := 1; seq <= int(set.ref.Total); seq++ {
+		raw, ok := set.parts[uint8(seq)]
+		if !ok {
+			continue
+		}
+		mo.octets -= len(raw)
+		done.parts[uint8(seq)] = maphash.Bytes(mo.seed, raw)
+		p := new(pdu.DeliverSM)
+		if err := p.Decode(raw); err == nil {
+			parts = append(parts, p)
 		}
 	}
-	if len(parts) == 0 {
-		answerMobile(reply, nil)
-		return
+	mo.finished.Add(set.ref, done)
+	var rule *MobileRule
+	var a *account
+	if len(parts) > 0 {
+		var codings text.Codings
+		carrier := ""
+		if c := w.carrierNumbered(set.ref.Carrier); c != nil {
+			codings, carrier = c.opt.Codings, c.name
+		}
+		whole := join(parts)
+		if rule, a = w.mobileRule(parts[0], mobileText(codings, whole)); rule == nil {
+			mo.noRule(carrier, parts[0])
+		} else if rule.Whole && len(parts) == int(set.ref.Total) {
+			parts = []*pdu.DeliverSM{whole}
+		}
 	}
-	c := mo.g.world.Load().carrierNumbered(set.ref.Carrier)
-	var whole strings.Builder
-	for _, p := range parts {
-		whole.WriteString(mo.text(c, p))
-	}
-	rule := mo.rule(parts[0], whole.String())
 	if rule == nil {
-		mo.g.met.mobileUnrouted.Inc()
-		answerMobile(reply, nil)
+		mo.commit(reply, &queue.Deliver{MO: &set.ref}) // its parts must not come back at the next start
 		return
 	}
-	if len(parts) == int(set.ref.Total) && rule.Whole {
-		parts = []*pdu.DeliverSM{join(parts)}
-	}
-	mo.store(rule, parts, &set.ref, reply, time.Now())
+	mo.store(a, parts, &set.ref, reply, time.Now())
 }
 
-// expire sends incomplete sets on as they are, marked by their missing part numbers.
+// expire sends incomplete sets on as they are: each part says which of how many it is.
 func (mo *mobile) expire(now time.Time) {
-	limit := mo.g.world.Load().setup.MobileExpiry
+	w := mo.g.world.Load()
 	for _, set := range mo.sets {
-		if now.Sub(set.begun) >= limit {
+		if now.Sub(set.begun) >= w.setup.MobileExpiry {
 			mo.g.met.mobileIncomplete.Inc()
 			mo.g.log.Warn("mobile-originated message is incomplete", slog.Int("parts", len(set.parts)), slog.Int("of", int(set.ref.Total)))
-			mo.finish(set, nil)
+			mo.finish(w, set, nil)
 		}
 	}
 }
 
 // store puts a message into the account's outbox, all parts in one commit, and then
 // acknowledges it.
-func (mo *mobile) store(rule *MobileRule, parts []*pdu.DeliverSM, set *queue.MORef, reply func(pdu.Status, pdu.Body) uint64, came time.Time) {
-	a := mo.g.world.Load().accounts[rule.Account]
+func (mo *mobile) store(a *account, parts []*pdu.DeliverSM, set *queue.MORef, reply answer, came time.Time) {
 	steps := make([]queue.Step, 0, len(parts))
 	for i, p := range parts {
 		d := &queue.Delivery{
@@ -283,18 +338,28 @@ func (mo *mobile) store(rule *MobileRule, parts []*pdu.DeliverSM, set *queue.MOR
 		}
 		steps = append(steps, step)
 	}
-	mo.commit(func(err error) { answerMobile(reply, err) }, steps...)
+	mo.commit(reply, steps...)
 }
 
-func (mo *mobile) commit(done queue.DoneFunc, steps ...queue.Step) {
+// commit stores steps and answers the carrier when they are on disk. When they cannot be
+// the carrier sends it again; a set's parts of before are in the store all the same.
+func (mo *mobile) commit(reply answer, steps ...queue.Step) {
+	done := queue.DoneFunc(func(err error) {
+		switch {
+		case reply == nil:
+		case err != nil:
+			reply(pdu.ESME_RMSGQFUL, nil)
+		default:
+			reply(pdu.ESME_ROK, nil)
+		}
+	})
 	if err := mo.g.store.Commit(mo.g.ctx, done, steps...); err != nil {
 		done(err)
 	}
 }
 
-// rule is the first rule that fits; nil: none.
-func (mo *mobile) rule(p *pdu.DeliverSM, txt string) *MobileRule {
-	w := mo.g.world.Load()
+// mobileRule is the first rule that fits, and its account; nil: none.
+func (w *world) mobileRule(p *pdu.DeliverSM, txt string) (*MobileRule, *account) {
 	for i := range w.setup.Mobile {
 		r := &w.setup.Mobile[i]
 		if r.To != "" && r.To != string(p.Dest.Addr) {
@@ -306,11 +371,11 @@ func (mo *mobile) rule(p *pdu.DeliverSM, txt string) *MobileRule {
 		if r.Regexp != nil && !r.Regexp.MatchString(txt) {
 			continue
 		}
-		if w.accounts[r.Account] != nil {
-			return r
+		if a := w.accounts[r.Account]; a != nil {
+			return r, a
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 func firstWord(s string) string {
@@ -321,26 +386,34 @@ func firstWord(s string) string {
 	return words[0]
 }
 
-// text is what a message says, as far as it can be read.
-func (mo *mobile) text(c *carrier, p *pdu.DeliverSM) string {
-	body := p.ShortMessage
-	if long, ok := p.TLVs.Get(pdu.TagMessagePayload); ok && len(body) == 0 {
-		body = long
-	}
+// content is a message's octets behind their user data header, wherever they stand.
+func content(p *pdu.DeliverSM) []byte {
+	body := octetsOf(p)
 	if p.ESMClass&pdu.ESMClassUDHI != 0 {
 		if _, _, n, err := text.ParseUDH(body); err == nil {
 			body = body[n:]
 		}
 	}
-	codings := text.Codings{One: text.ASCII}
-	if c != nil {
-		codings = c.opt.Codings
+	return body
+}
+
+// octetsOf is short_message, or message_payload where that is empty.
+func octetsOf(p *pdu.DeliverSM) []byte {
+	if len(p.ShortMessage) == 0 {
+		if long, ok := p.TLVs.Get(pdu.TagMessagePayload); ok {
+			return long
+		}
 	}
+	return p.ShortMessage
+}
+
+// mobileText is what a message says, as far as it can be read.
+func mobileText(codings text.Codings, p *pdu.DeliverSM) string {
 	e, known := codings.Encoding(p.DataCoding)
 	if !known {
 		return ""
 	}
-	s, err := text.Decode(body, e)
+	s, err := text.Decode(content(p), e)
 	if err != nil {
 		return ""
 	}
@@ -350,13 +423,13 @@ func (mo *mobile) text(c *carrier, p *pdu.DeliverSM) string {
 // concatOf reads which part of what a message is, from its UDH or its SAR TLVs.
 func concatOf(p *pdu.DeliverSM) (text.Concat, bool) {
 	if p.ESMClass&pdu.ESMClassUDHI != 0 {
-		c, has, _, err := text.ParseUDH(p.ShortMessage)
+		c, has, _, err := text.ParseUDH(octetsOf(p))
 		return c, err == nil && has && validConcat(c)
 	}
 	ref, ok1 := p.TLVs.Get(pdu.TagSARMsgRefNum)
 	total, ok2 := p.TLVs.Get(pdu.TagSARTotalSegments)
 	seq, ok3 := p.TLVs.Get(pdu.TagSARSegmentSeqnum)
-	if !ok1 || !ok2 || !ok3 {
+	if !ok1 || !ok2 || !ok3 || len(ref) != 2 || len(total) != 1 || len(seq) != 1 {
 		return text.Concat{}, false
 	}
 	c := text.Concat{Ref: uint16(ref[0])<<8 | uint16(ref[1]), Wide: true, Total: total[0], Seq: seq[0]}
@@ -371,25 +444,19 @@ func join(parts []*pdu.DeliverSM) *pdu.DeliverSM {
 	out := *parts[0]
 	var body []byte
 	for _, p := range parts {
-		b := p.ShortMessage
-		if p.ESMClass&pdu.ESMClassUDHI != 0 {
-			if _, _, n, err := text.ParseUDH(b); err == nil {
-				b = b[n:]
-			}
-		}
-		body = append(body, b...)
+		body = append(body, content(p)...)
 	}
 	out.ESMClass &^= pdu.ESMClassUDHI
 	var tlvs pdu.TLVs
 	for tag, v := range parts[0].TLVs.All() {
 		switch tag {
-		case pdu.TagSARMsgRefNum, pdu.TagSARTotalSegments, pdu.TagSARSegmentSeqnum:
+		case pdu.TagSARMsgRefNum, pdu.TagSARTotalSegments, pdu.TagSARSegmentSeqnum, pdu.TagMessagePayload:
 		default:
 			tlvs = tlvs.Append(tag, v)
 		}
 	}
 	out.ShortMessage = body
-	if len(body) > 254 {
+	if len(body) > pdu.MaxShortMessage {
 		out.ShortMessage = nil
 		tlvs = tlvs.Append(pdu.TagMessagePayload, body)
 	}

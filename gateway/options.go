@@ -246,7 +246,8 @@ type CarrierReceipts struct {
 	Ask        AskReceipts
 	RespForm   receipt.Form
 	TextForm   receipt.Form
-	FormsKnown bool // false: found out by itself
+	RespKnown  bool // false: RespForm is found out by itself
+	TextKnown  bool // false: TextForm is found out by itself
 	Options    receipt.Options
 	LastPart   bool          // only the last part's receipt comes, and decides
 	Wait       time.Duration // longest wait for a receipt after validity; default 24h
@@ -340,6 +341,7 @@ type MobileRule struct {
 const (
 	defaultValidity    = 48 * time.Hour
 	defaultMaxValidity = 7 * 24 * time.Hour
+	defaultReceiptWait = 24 * time.Hour // after validity
 )
 
 func (o *Options) setDefaults() {
@@ -386,7 +388,7 @@ func (s *Setup) setDefaults(outboxTTL time.Duration) {
 		orDefault(&c.MaxShortMessage, 254)
 		orDefault(&c.MaxParts, 255)
 		orDefault(&c.Timers, smpp.DefaultTimers)
-		orDefault(&c.Receipts.Wait, 24*time.Hour)
+		orDefault(&c.Receipts.Wait, defaultReceiptWait)
 		if c.Transceivers+c.Transmitters+c.Receivers == 0 {
 			c.Transceivers = 1
 		}

@@ -14,10 +14,15 @@ type outcome struct {
 	err      string
 }
 
+// partRules say which receipts decide a message of several parts.
+type partRules struct {
+	lastPart bool // the carrier reports only the last part, which decides
+	all      bool // every part is heard before the message ends: its client gets one receipt each
+}
+
 // note writes a final receipt into its part and says what the message's parts mean now
-// (flow.md 5): all DELIVRD is DELIVRD; the first that ends otherwise decides at once; a
-// carrier that reports only the last part decides by that one.
-func note(ref *queue.Ref, got queue.PartInfo, lastPart bool) outcome {
+// (flow.md 5): all DELIVRD is DELIVRD; the first that ends otherwise decides at once.
+func note(ref *queue.Ref, got queue.PartInfo, rules partRules) outcome {
 	if ref.Info.State.Final() {
 		return outcome{repeated: true}
 	}
@@ -27,29 +32,47 @@ func note(ref *queue.Ref, got queue.PartInfo, lastPart bool) outcome {
 	}
 	for i := range ref.M.Answers {
 		if a := &ref.M.Answers[i]; a.Attempt == ref.Info.Attempt && a.Part == ref.Info.Part {
+			if a.State.Final() {
+				return outcome{repeated: true}
+			}
 			*a = ref.Info
 		}
 	}
-	return combine(ref.M.Answers, int(ref.Info.Of), lastPart)
+	return combine(ref.M.Answers, int(ref.Info.Of), rules)
 }
 
 // combine is the outcome of the answered parts of one attempt of several.
-func combine(parts []queue.PartInfo, of int, lastPart bool) outcome {
-	delivered := 0
-	for _, p := range parts {
+func combine(parts []queue.PartInfo, of int, rules partRules) outcome {
+	var bad, last *queue.PartInfo
+	delivered, final := 0, 0
+	for i := range parts {
+		p := &parts[i]
+		if int(p.Part) == of {
+			last = p
+		}
+		if !p.State.Final() {
+			continue
+		}
+		final++
 		switch {
-		case !p.State.Final():
-		case lastPart && int(p.Part) == of:
-			return outcome{decided: true, state: p.State, err: p.Err}
-		case lastPart:
-		case p.State != pdu.StateDelivered:
-			return outcome{decided: true, state: p.State, err: p.Err}
-		default:
+		case p.State == pdu.StateDelivered:
 			delivered++
+		case bad == nil || p.Done < bad.Done:
+			bad = p
 		}
 	}
-	if delivered == of {
-		return outcome{decided: true, state: pdu.StateDelivered, err: parts[len(parts)-1].Err}
+	switch {
+	case rules.lastPart:
+		if last == nil || !last.State.Final() {
+			return outcome{}
+		}
+		return outcome{decided: true, state: last.State, err: last.Err}
+	case rules.all && final < of:
+		return outcome{}
+	case bad != nil:
+		return outcome{decided: true, state: bad.State, err: bad.Err}
+	case delivered == of && last != nil:
+		return outcome{decided: true, state: pdu.StateDelivered, err: last.Err}
 	}
 	return outcome{}
 }
@@ -69,34 +92,39 @@ func wantsFinal(registered uint8, st pdu.State) bool {
 
 // formTrials finds out how a carrier writes ids in responses and in receipts, where its
 // profile does not say: the form that matched last is tried first, and after twenty
-// matches of one form and none of another the others are no longer tried.
+// matches of one form and none of another the others are no longer tried. What the
+// profile says of one side bounds what is tried.
 type formTrials struct {
-	resp, rec receipt.Form
-	known     bool
-	matches   map[[2]receipt.Form]int
-	last      [2]receipt.Form
+	resp, rec             receipt.Form
+	respKnown, recKnown   bool
+	matches               map[[2]receipt.Form]int
+	last                  [2]receipt.Form
 }
 
 const formTrialsEnough = 20
 
 func newFormTrials(o *CarrierReceipts) formTrials {
-	return formTrials{resp: o.RespForm, rec: o.TextForm, known: o.FormsKnown, matches: map[[2]receipt.Form]int{}}
+	t := formTrials{resp: o.RespForm, rec: o.TextForm, respKnown: o.RespKnown, recKnown: o.TextKnown, matches: map[[2]receipt.Form]int{}}
+	if t.respKnown && t.recKnown {
+		t.last = [2]receipt.Form{t.resp, t.rec}
+	}
+	return t
+}
+
+func (t *formTrials) certain() bool {
+	return t.respKnown && t.recKnown || t.matches[t.last] >= formTrialsEnough && len(t.matches) == 1
 }
 
 // likely is the one key to try first: of the known form, else of the one that matched last.
 func (t *formTrials) likely(id string) receipt.Candidate {
-	resp, rec := t.last[0], t.last[1]
-	if t.known {
-		resp, rec = t.resp, t.rec
-	}
-	if resp != rec {
+	if t.last[0] != t.last[1] {
 		for _, c := range receipt.Candidates(id) {
-			if c.Resp == resp && c.Receipt == rec {
+			if c.Resp == t.last[0] && c.Receipt == t.last[1] {
 				return c
 			}
 		}
 	}
-	return receipt.Candidate{Key: receipt.Normalise(id), Resp: resp, Receipt: rec}
+	return receipt.Candidate{Key: receipt.Normalise(id), Resp: t.last[0], Receipt: t.last[1]}
 }
 
 // candidates are all keys worth trying, the likeliest first; once the form is certain
@@ -104,15 +132,24 @@ func (t *formTrials) likely(id string) receipt.Candidate {
 func (t *formTrials) candidates(id string) []receipt.Candidate {
 	first := t.likely(id)
 	all := []receipt.Candidate{first}
-	if t.known || t.matches[t.last] >= formTrialsEnough && len(t.matches) == 1 {
+	if t.certain() {
 		return all
 	}
 	for _, c := range receipt.Candidates(id) {
-		if c.Key != first.Key {
+		if c.Key != first.Key && t.possible(c) {
 			all = append(all, c)
 		}
 	}
 	return all
+}
+
+// possible tells whether a candidate agrees with the side that the profile knows. The id
+// as it is (Raw twice) says only that both sides are alike.
+func (t *formTrials) possible(c receipt.Candidate) bool {
+	if c.Resp == c.Receipt {
+		return true
+	}
+	return (!t.respKnown || c.Resp == t.resp) && (!t.recKnown || c.Receipt == t.rec)
 }
 
 // of is the form in which a receipt's id is a response's key.
@@ -127,7 +164,7 @@ func (t *formTrials) of(id, key string) receipt.Candidate {
 
 // matched learns from a match.
 func (t *formTrials) matched(c receipt.Candidate) {
-	if t.known {
+	if t.respKnown && t.recKnown {
 		return
 	}
 	t.last = [2]receipt.Form{c.Resp, c.Receipt}

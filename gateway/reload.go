@@ -39,19 +39,12 @@ func (g *Gateway) Reload(ctx context.Context, s Setup) error {
 			}
 		}
 	}
-	for name, c := range after.carriers {
-		if before.carriers[name] != c {
-			c.start()
-		}
-	}
 	g.world.Store(after)
 	g.retire(ctx, before, after)
-	// Lanes that a new carrier may serve were told to the old one only.
-	g.store.Depths(func(l queue.Lane, d queue.Depth) {
-		if d.Messages > 0 {
-			g.laneHas(l)
-		}
-	})
+	for _, c := range after.carriers {
+		c.wakeUp() // weights and shares may be new
+	}
+	g.tellLanes()
 	return nil
 }
 
@@ -63,19 +56,41 @@ func (g *Gateway) retire(ctx context.Context, before, after *world) {
 			a.unbind(ctx)
 		}
 	}
+	for name, next := range after.carriers {
+		if before.carriers[name] == nil {
+			next.start()
+		}
+	}
 	for name, c := range before.carriers {
-		if after.carriers[name] == c {
+		next := after.carriers[name]
+		if next == c {
 			continue
 		}
 		g.log.Info("carrier removed or changed", slog.String("carrier", name))
-		g.wg.Go(func() {
-			sctx, cancel := context.WithTimeout(g.ctx, g.opt.Drain)
-			defer cancel()
-			if err := c.stop(sctx); err != nil {
-				g.log.Warn("carrier did not stop in time", slog.String("carrier", name), slog.Any("err", err))
-			}
-		})
+		g.wg.Go(func() { g.replace(c, next) })
 	}
+}
+
+// replace ends a carrier and, when it is not nil, begins the one that takes its place: one
+// after the other, since many carriers refuse a bind while the one before is there, and
+// since the parts of one message have one correlator.
+func (g *Gateway) replace(c, next *carrier) {
+	if err := c.stop(g.ctx, g.opt.Drain); err != nil {
+		g.log.Warn("carrier did not stop in time", slog.String("carrier", c.name), slog.Any("err", err))
+	}
+	if next != nil {
+		next.start()
+		g.tellLanes()
+	}
+}
+
+// tellLanes tells every carrier which lanes have something: a new one has not heard.
+func (g *Gateway) tellLanes() {
+	g.store.Depths(func(l queue.Lane, d queue.Depth) {
+		if d.Messages > 0 {
+			g.laneHas(l)
+		}
+	})
 }
 
 // unbind says unbind to every session of the account.

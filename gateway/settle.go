@@ -15,30 +15,33 @@ type fate struct {
 	class     AnswerClass
 	status    pdu.Status
 	uncertain bool
+	expired   bool
 	set       bool
 }
 
-// answered goes on with one part's answer, or with word that none came.
+// answered goes on with one part's answer, or with word that none came. The part counts
+// as out until that is done, so that the flight is nobody else's meanwhile.
 func (k *correlator) answered(e *event) {
 	f := e.part.f
-	left := f.out.Add(-1)
 	if e.err != nil {
-		k.uncertain(e, f, left)
-		return
+		k.uncertain(e, f)
+	} else {
+		class := k.c.opt.classify(e.status)
+		k.c.met.answer(class)
+		if class != AnswerThrottle && !k.c.heard.Load() {
+			k.c.heard.Store(true)
+		}
+		switch class {
+		case AnswerOK:
+			k.record(e, f)
+		case AnswerThrottle:
+			k.c.giveBack(e.part, true)
+		default:
+			f.m.LastErr = e.status
+			k.doom(f, fate{class: class, status: e.status, set: true})
+		}
 	}
-	class := k.c.opt.classify(e.status)
-	k.c.met.answer(class)
-	switch class {
-	case AnswerOK:
-		k.record(e, f)
-	case AnswerThrottle:
-		k.c.giveBack(e.part, true)
-		return // the part is to be sent again: nothing is settled
-	default:
-		f.m.LastErr = e.status
-		k.doom(f, fate{class: class, status: e.status, set: true})
-	}
-	if left == 0 && f.stopped.Load() {
+	if f.out.Add(-1) == 0 && f.stopped.Load() {
 		k.concludeFlight(f)
 	}
 }
@@ -58,25 +61,49 @@ func (c *carrier) giveBack(p *flightPart, throttled bool) {
 }
 
 // uncertain follows the route's policy: the carrier may have taken the part or not.
-func (k *correlator) uncertain(e *event, f *flight, left int32) {
-	cause := "timeout"
+func (k *correlator) uncertain(e *event, f *flight) {
+	cause := TimedOut
 	if e.err == errSessionEnded {
-		cause = "session_ended"
+		cause = SessionEnded
 	}
-	k.c.met.uncertain.WithLabelValues(cause).Inc()
-	policy := Resend
-	if f.grp != nil {
-		policy = f.grp.uncertain
-	}
-	if policy == Resend {
-		if !f.stopped.Load() {
-			k.c.giveBack(e.part, false)
-			return
-		}
-	} else {
+	k.noteUncertain(f, cause)
+	switch {
+	case f.policy() != Resend:
 		k.doom(f, fate{class: AnswerPermanent, uncertain: true, set: true})
+	case !f.stopped.Load():
+		k.c.giveBack(e.part, false)
 	}
-	if left == 0 {
+}
+
+// policy is what the route says of submits without an answer.
+func (f *flight) policy() Uncertain {
+	if f.grp == nil {
+		return Resend
+	}
+	return f.grp.uncertain
+}
+
+// noteUncertain counts and lists a message of which nobody knows whether the carrier has it.
+func (k *correlator) noteUncertain(f *flight, cause UncertainCause) {
+	k.c.met.uncertain[cause].Inc()
+	k.c.g.unsure.add(UncertainView{Message: f.m.ID, Carrier: k.c.name, Cause: cause, Policy: f.policy(), At: time.Now()})
+}
+
+// afterRestart applies the policy to a message that was on the wire when the process
+// ended. false: it is sent again.
+func (k *correlator) afterRestart(f *flight) bool {
+	k.noteUncertain(f, Restarted)
+	if f.policy() == Resend {
+		return false
+	}
+	k.endUncertain(f)
+	return true
+}
+
+// expired ends a flight of which something is not sent yet when its validity is over.
+func (k *correlator) expired(f *flight) {
+	k.doom(f, fate{class: AnswerPermanent, expired: true, set: true})
+	if f.out.Load() == 0 {
 		k.concludeFlight(f)
 	}
 }
@@ -102,17 +129,15 @@ func (k *correlator) record(e *event, f *flight) {
 	f.answered++
 	if of > 1 {
 		m.Answers = append(m.Answers, info)
-		k.own(m)
 	}
-	p.part = queue.Part{Claim: f.claim, Info: info, Await: f.await, Last: f.answered == int(of), State: pdu.StateAccepted}
+	// Where another part was refused concludeFlight ends the message, this one is only noted.
+	last := f.answered == int(of) && !f.stopped.Load()
+	p.part = queue.Part{Claim: f.claim, Info: info, Await: f.await, Last: last, State: pdu.StateAccepted}
 	if f.await {
-		p.part.Ref = &queue.Ref{M: m, Info: info}
-		k.remember(p.part.Ref)
-	} else if p.part.Last {
+		k.c.met.asked.Inc()
+		p.part.Ref = k.sent.add(m, info)
+	} else if last {
 		p.part.Deliver = k.c.g.clientReceipt(m, pdu.StateAccepted, "", e.at)
-	}
-	if f.stopped.Load() {
-		p.part.Last = false // another part was refused: concludeFlight ends the message
 	}
 	p.step[0] = &p.part
 	if err := k.c.g.store.Commit(k.c.g.ctx, p, p.step[:]...); err != nil {
@@ -122,41 +147,15 @@ func (k *correlator) record(e *event, f *flight) {
 	if !f.await {
 		return
 	}
-	if p.part.Last && of > 1 {
-		k.concludeParts(p.part.Ref)
-	}
 	k.recall(p.part.Ref)
-}
-
-// own makes a flight's message the one true copy of it. Where parts were sent before a
-// restart, a receipt of one of them may have brought another copy in from the store while
-// the rest was on the wire: with two, neither would ever hear of all parts.
-func (k *correlator) own(m *queue.Message) {
-	other, ok := k.several.Get(m.ID)
-	if ok && other == m {
-		return
-	}
-	k.several.Add(m.ID, m)
-	if !ok {
-		return
-	}
-	for _, told := range other.Answers {
-		for i := range m.Answers {
-			if a := &m.Answers[i]; a.Attempt == told.Attempt && a.Part == told.Part {
-				*a = told
-			}
-		}
-		// A ref is never changed once a step has it: the committer may be reading it.
-		if ref, ok := k.sent.Peek(told.CarrierID); ok && ref.M == other {
-			moved := *ref
-			moved.M = m
-			k.sent.Add(told.CarrierID, &moved)
-		}
+	if last && of > 1 {
+		k.concludeParts(p.part.Ref)
 	}
 }
 
 // Done is called on the committer when a part's answer is on disk.
 func (p *flightPart) Done(err error) {
+	p.f.c.recorded()
 	if err != nil {
 		// The answer is not recorded: after a restart the part goes again, as any that was
 		// on the wire when the process ended.
@@ -166,15 +165,20 @@ func (p *flightPart) Done(err error) {
 
 // concludeParts ends a message whose parts' receipts all came before its last answer.
 func (k *correlator) concludeParts(ref *queue.Ref) {
-	o := combine(ref.M.Answers, int(ref.Info.Of), k.c.opt.Receipts.LastPart)
+	several := k.sent.of(ref)
+	if several == nil || several.ended {
+		return
+	}
+	perPart := k.c.g.wantsEachPart(ref.M.Account)
+	o := combine(several.m.Answers, int(ref.Info.Of), partRules{lastPart: k.c.opt.Receipts.LastPart, all: perPart})
 	if !o.decided {
 		return
 	}
-	ref.Finalised = true
-	k.markFinal(ref)
-	now := time.Now()
-	step := &queue.Final{Ref: ref, State: o.state, Err: o.err, Carrier: k.c.number, At: queue.At(now),
-		Deliver: k.c.g.clientReceipt(ref.M, o.state, o.err, now)}
+	step := new(queue.Final)
+	k.finalise(ref, several, step, o, time.Now())
+	if perPart {
+		step.Deliver = nil
+	}
 	if err := k.c.g.store.Commit(k.c.g.ctx, quiet, step); err != nil {
 		k.c.met.unrecorded.Inc()
 	}
@@ -185,12 +189,13 @@ var quiet queue.Done = queue.DoneFunc(func(error) {})
 
 // concludeFlight ends or defers a stopped flight, now that nothing of it is on the wire.
 func (k *correlator) concludeFlight(f *flight) {
-	why := f.fate
-	if !why.set {
+	if f.ended || !f.fate.set {
 		return
 	}
-	f.fate.set = false // once
-	switch {
+	f.ended = true
+	switch why := f.fate; {
+	case why.expired:
+		k.end(f, ending{state: pdu.StateExpired, err: "expired"})
 	case why.uncertain:
 		k.endUncertain(f)
 	case why.class == AnswerTemporary:
@@ -227,7 +232,7 @@ func (k *correlator) retry(f *flight, st pdu.Status) {
 	if f.grp != nil {
 		if len(m.Answers) > 0 {
 			lane = f.grp.only(lane, f.place)
-		} else if other, left := f.grp.avoiding(lane, f.place); left {
+		} else if other, left := f.grp.nextLane(lane, f.place, m.Barred); left {
 			lane = other
 		} else {
 			lane, wait = other, wait*2
@@ -248,6 +253,7 @@ func (k *correlator) elsewhere(f *flight, st pdu.Status) {
 		if m.Barred&all != all {
 			m.Answers = nil
 			if f.answered > 0 {
+				k.sent.endAttempt(m.ID)
 				m.Attempt++
 			}
 			lane := f.claim.Lane
@@ -258,6 +264,15 @@ func (k *correlator) elsewhere(f *flight, st pdu.Status) {
 	}
 	k.end(f, ending{state: pdu.StateRejected, status: st, err: st.String()})
 }
+
+// aside sets a message aside that only carriers would take now which refused it for good.
+func (k *correlator) aside(f *flight) {
+	until := min(queue.At(time.Now().Add(barredWait)), f.m.Expires)
+	k.commit(f, &queue.Wait{Claim: f.claim, Until: until, Why: queue.WaitRetry, Lane: f.claim.Lane})
+}
+
+// barredWait is how long a message waits for a carrier that has not refused it yet.
+const barredWait = 10 * time.Second
 
 // ending is how a message ends without a carrier's receipt.
 type ending struct {
@@ -285,31 +300,33 @@ func (k *correlator) commit(f *flight, step queue.Step) {
 	}
 }
 
-// lateAnswer settles a message whose answer came after response_timeout, when it has not
-// gone out again; else it only counts.
+// lateAnswer settles a message of one part whose answer came after response_timeout, when
+// it has not gone out again; else it only counts. Parts of a longer one have gone back to
+// their flight and go again with it.
 func (k *correlator) lateAnswer(e *event) {
 	f := e.part.f
-	if e.status != pdu.ESME_ROK || len(f.parts) > 1 {
+	if k.c.opt.classify(e.status) != AnswerOK || len(f.parts) > 1 {
 		return
 	}
-	select {
-	case k.lates <- *e:
-	default: // too many at once: they count as any unanswered one
-	}
+	k.give(readersJob{late: *e}) // too many at once: they count as any unanswered one
 }
 
 // claimLate claims a message whose late answer came, if it still waits, and lets the
 // answer count. On the reader of the store.
-func (k *correlator) claimLate(ctx context.Context, e event) {
+func (k *correlator) claimLate(ctx context.Context, e event) []event {
 	old := e.part.f
 	claim, err := k.c.g.store.ClaimID(ctx, old.m.Account, old.m.ID)
 	if err != nil {
-		return // it has gone out again, or ended
+		return nil // it has gone out again, or ended
 	}
-	f := &flight{c: k.c, m: claim.M, claim: claim, grp: old.grp, place: old.place, await: old.await}
-	f.m.Attempt, f.m.Text = old.m.Attempt, old.m.Text
+	f := &flight{c: k.c, m: claim.M, claim: claim, grp: old.grp, place: old.place, await: old.await, split: old.split}
+	f.m.Attempt = max(f.m.Attempt, 1)
+	if f.await && f.m.Text == nil {
+		f.m.Text = excerpt(f.m, k.c.g.world.Load().codings(f.m.Account))
+	}
 	f.one[0].f = f
 	f.parts = f.one[:]
 	f.out.Store(1)
-	k.put(event{part: &f.one[0], status: e.status, id: e.id, at: e.at})
+	k.c.unrecorded.Add(1)
+	return []event{{part: &f.one[0], status: e.status, id: e.id, at: e.at}}
 }

@@ -81,7 +81,7 @@ type CarrierView struct {
 	Binds       int   // that can transmit
 	Outstanding int64 // submit_sm without an answer
 	Window      int64 // the most there may be
-	Pace        float64
+	Pace        float64 // submit_sm a second now; 0: no limit
 	DownSince   time.Time // zero while bound
 }
 
@@ -89,7 +89,7 @@ type CarrierView struct {
 func (g *Gateway) Carriers() []CarrierView {
 	var out []CarrierView
 	for _, c := range g.world.Load().carriers {
-		v := CarrierView{Name: c.name, Outstanding: c.outstanding.Load(), Window: c.window.Load(), Pace: c.opt.Throughput}
+		v := CarrierView{Name: c.name, Outstanding: c.outstanding.Load(), Window: c.window.Load(), Pace: c.paceNow()}
 		c.mu.Lock()
 		v.Binds = len(c.binds)
 		c.mu.Unlock()

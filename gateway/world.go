@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -92,14 +91,17 @@ func (g *Gateway) build(ctx context.Context, s Setup, before *world) (*world, er
 				rule.Accounts = append(rule.Accounts, a.number)
 			}
 		}
+		if r.Name != "" {
+			w.named[r.Name] = grp
+		}
+		if len(r.Accounts) > 0 && len(rule.Accounts) == 0 {
+			continue // none of its accounts exists: without the condition it would match all
+		}
 		for _, c := range r.Classes {
 			rule.Classes = append(rule.Classes, uint8(c))
 		}
 		rules = append(rules, rule)
 		w.rules = append(w.rules, grp)
-		if r.Name != "" {
-			w.named[r.Name] = grp
-		}
 	}
 	var err error
 	w.table, err = route.NewTable(rules)
@@ -190,6 +192,22 @@ func (w *world) route(q route.Query) *group {
 	return w.rules[i]
 }
 
+// elsewhere tells whether carrier i is unavailable and another is not.
+func (grp *group) elsewhere(i int, now time.Time) bool {
+	grp.mu.Lock()
+	defer grp.mu.Unlock()
+	grp.look(now)
+	if grp.brain.Available(i, grp.health, now) {
+		return false
+	}
+	for k := range grp.members {
+		if k != i && grp.health[k].Bound && !grp.health[k].Paused {
+			return true
+		}
+	}
+	return false
+}
+
 // codings is what the account's data_coding 0 and 1 mean; the usual when it is gone.
 func (w *world) codings(account uint32) text.Codings {
 	if a := w.byNumber[account]; a != nil {
@@ -210,9 +228,6 @@ func (grp *group) indexOf(number uint32) int {
 
 // mayPull asks whether a carrier may take from a lane now, else when to ask again.
 func (grp *group) mayPull(i int, l queue.Lane, oldest queue.Time, now time.Time) (bool, time.Time) {
-	if len(grp.members) == 1 {
-		return true, time.Time{}
-	}
 	grp.mu.Lock()
 	defer grp.mu.Unlock()
 	grp.look(now)
@@ -236,14 +251,15 @@ func (grp *group) look(now time.Time) {
 	}
 }
 
-// avoiding is the lane for a message that must not go back to carrier i for now, and
-// whether that left another carrier. When all would be avoided none is.
-func (grp *group) avoiding(l queue.Lane, i int) (queue.Lane, bool) {
+// nextLane is the lane for a message that must not go back to carrier i for now, and
+// whether that leaves another carrier. When none would be left only those are avoided
+// that have refused it for good.
+func (grp *group) nextLane(l queue.Lane, i int, barred uint16) (queue.Lane, bool) {
 	all := uint16(1)<<len(grp.members) - 1
-	avoid := l.Avoid() | 1<<i
-	other := avoid&all != all
+	avoid := (l.Avoid() | barred | 1<<i) & all
+	other := avoid != all
 	if !other {
-		avoid = 0
+		avoid = barred & all
 	}
 	l.Target = queue.Target(grp.number, avoid)
 	return l, other
@@ -271,9 +287,4 @@ func (grp *group) pin(m *queue.Message, body []byte) uint16 {
 		}
 	}
 	return uint16(grp.only(queue.Lane{}, at).Target)
-}
-
-// describe names a group for an operator.
-func (grp *group) describe() string {
-	return grp.name + " (" + strconv.Itoa(len(grp.members)) + " carriers)"
 }

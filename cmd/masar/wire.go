@@ -308,7 +308,8 @@ func carrierReceipts(r *config.CarrierReceipts) gateway.CarrierReceipts {
 	out.Options = receipt.Options{Detect: detect, PreferText: r.Prefer == "text", Zone: r.Zone.Location()}
 	resp, known1 := receipt.ParseForm(r.ID.Resp)
 	rec, known2 := receipt.ParseForm(r.ID.Receipt)
-	out.RespForm, out.TextForm, out.FormsKnown = resp, rec, known1 && known2
+	out.RespForm, out.RespKnown = resp, known1
+	out.TextForm, out.TextKnown = rec, known2
 	return out
 }
 
