@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -49,6 +50,7 @@ func (c *client) submit(p *pdu.SubmitSM, r smpp.Reply) {
 		r.Send(no.wire(), nil)
 		return
 	}
+	c.opened()
 	if p.ReplaceIfPresent == 1 {
 		c.g.desk.replaceIfPresent(s)
 		return
@@ -56,9 +58,11 @@ func (c *client) submit(p *pdu.SubmitSM, r smpp.Reply) {
 	c.commit(s)
 }
 
-// mayAct asks what stands before the message itself: shutdown and rate.
+// mayAct asks what stands before the message itself: window, shutdown and rate.
 func (c *client) mayAct(t time.Time, n int) refused {
 	switch {
+	case int(c.unanswered.Load()) >= c.most:
+		return refuse(OverWindow, "")
 	case c.g.closing.Load():
 		return refuse(ShuttingDown, "")
 	case c.account.overRate(t, n):
@@ -67,10 +71,21 @@ func (c *client) mayAct(t time.Time, n int) refused {
 	return refused{}
 }
 
+// opened and closed count the submits that wait for their answer: against the bind's
+// window, and for the shutdown that lets them finish.
+func (c *client) opened() {
+	c.unanswered.Add(1)
+	c.g.met.openSubmits.Add(1)
+}
+
+func (c *client) closed() {
+	c.unanswered.Add(-1)
+	c.g.met.openSubmits.Add(-1)
+}
+
 // commit hands an admitted submission to the store.
 func (c *client) commit(s *submission) {
 	s.steps[0] = &s.accept
-	c.g.met.openSubmits.Add(1)
 	if err := c.g.store.Commit(now, s, s.steps[:]...); err != nil {
 		s.Done(err)
 	}
@@ -79,7 +94,7 @@ func (c *client) commit(s *submission) {
 // Done answers the client. It runs on the committer.
 func (s *submission) Done(err error) {
 	c := s.client
-	c.g.met.openSubmits.Add(-1)
+	c.closed()
 	if err != nil {
 		no := refuse(whyNotStored(err), err.Error())
 		c.refused(no, []byte(s.m.Source.Addr), []byte(s.m.Dest.Addr))
@@ -88,9 +103,14 @@ func (s *submission) Done(err error) {
 	}
 	c.account.met.submits[Accepted].Inc()
 	c.account.met.commit.Observe(time.Since(s.began).Seconds())
-	s.mark.Store(s.reply.SendID(pdu.ESME_ROK, c.account.opt.Load().shown(&s.m)))
-	if s.client.session.State() == smpp.Closed {
-		c.account.met.unheard.Inc()
+	s.answer(s.reply.SendID(pdu.ESME_ROK, c.account.opt.Load().shown(&s.m)))
+}
+
+// answer notes where the submit_sm_resp stands in the session's octets.
+func (s *submission) answer(mark uint64) {
+	s.mark.Store(mark)
+	if mark == smpp.NeverWritten {
+		s.client.account.met.unheard.Inc()
 	}
 }
 
@@ -126,7 +146,7 @@ func (c *client) refused(no refused, source, dest []byte) {
 	a.mu.Unlock()
 	c.g.log.Warn("submit refused", slog.String("account", a.name), slog.String("reason", no.why.String()),
 		slog.String("status", no.wire().String()), slog.String("rule", refusals[no.why].rule), slog.String("detail", no.detail),
-		slog.String("from", printable(source)), slog.Any("to", c.g.number(printable(dest))), slog.Int("not_logged", silent))
+		slog.Any("from", c.g.sender(printable(source))), slog.Any("to", c.g.number(printable(dest))), slog.Int("not_logged", silent))
 }
 
 // admit fills s from p or says why not. It is a brain but for the account's and the
@@ -134,17 +154,22 @@ func (c *client) refused(no refused, source, dest []byte) {
 func (c *client) admit(s *submission, p *pdu.SubmitSM, t time.Time) refused {
 	o := c.account.opt.Load()
 	w := c.g.world.Load()
-	if bad := p.Check(); bad != nil {
+	body, no := payload(p)
+	if no.why != Accepted {
+		return no
+	}
+	if p.ESMClass&pdu.ESMClassUDHI != 0 {
+		if _, _, _, err := text.ParseUDH(body); err != nil {
+			return refuse(BrokenUDH, err.Error())
+		}
+	}
+	if bad := check(p); bad != nil {
 		return refused{InvalidField, bad.Status, bad.Error()}
 	}
 	if p.DefaultMsgID != 0 {
 		return refuse(UnknownDefaultMessage, strconv.Itoa(int(p.DefaultMsgID)))
 	}
 	m := &s.m
-	body, no := payload(p)
-	if no.why != Accepted {
-		return no
-	}
 	if no := c.address(m, o, p); no.why != Accepted {
 		return no
 	}
@@ -163,24 +188,36 @@ func (c *client) admit(s *submission, p *pdu.SubmitSM, t time.Time) refused {
 	if no := checkText(o, m.ESMClass, m.DataCoding, body, p.TLVs); no.why != Accepted {
 		return no
 	}
+	own(m, body, p.TLVs)
 	q := route.Query{Dest: m.Dest.Addr, Source: m.Source.Addr, ServiceType: m.ServiceType, Account: m.Account, Class: uint8(m.Class)}
 	grp := w.route(q)
 	if grp == nil {
 		return refuse(NoRoute, "")
 	}
-	if grp.maxParts < o.MaxParts && !shortEnough(o, m, body, grp.maxParts, grp.style) || !shortEnough(o, m, body, o.MaxParts, grp.style) {
+	if !shortEnough(o, m, body, min(grp.maxParts, o.MaxParts), grp.style) {
 		return refuse(TooLong, strconv.Itoa(len(body))+" octets")
 	}
 	if submits, _ := c.g.opt.Full(); submits {
 		return refuse(DiskFull, "")
 	}
-	own(m, body, p.TLVs)
 	m.Origin = s
-	s.accept = queue.Accept{M: m, Short: o.MessageID == ShortID, Due: m.Due}
+	s.accept = queue.Accept{M: m, Short: o.MessageID == ShortID, Due: m.Due, Room: o.Room}
 	s.accept.Decimal = o.MessageID == DecimalID
 	s.accept.Lane = queue.Lane{Target: queue.Target(grp.number, grp.pin(m, body)), Class: m.Class, Account: m.Account}
 	return refused{}
 }
+
+// check judges the fields by the specification, but for how a destination is written:
+// that is the account's NumberRule's to say.
+func check(p *pdu.SubmitSM) *pdu.FieldError {
+	written := p.Dest.Addr
+	p.Dest.Addr = anyNumber
+	bad := p.Check()
+	p.Dest.Addr = written
+	return bad
+}
+
+var anyNumber = []byte("0")
 
 // payload is the message's octets, wherever they stand.
 func payload(p *pdu.SubmitSM) ([]byte, refused) {
@@ -355,12 +392,39 @@ func checkText(o *Account, esmClass, dataCoding uint8, body []byte, tlvs pdu.TLV
 		}
 		return refused{}
 	}
-	if e, known := o.Codings.Encoding(dataCoding); known && e == text.UCS2 && !concatenated(esmClass, tlvs) {
+	e, known := o.Codings.Encoding(dataCoding)
+	if !known || e == text.Binary || e == text.UCS2 && concatenated(esmClass, tlvs) {
+		return refused{} // a client's own part may end inside a surrogate pair
+	}
+	if at, rule := badOctet(body, e); at >= 0 {
+		return refuse(BadText, "octet "+strconv.Itoa(at)+": "+rule)
+	}
+	if e == text.UCS2 {
 		if err := text.ValidUCS2(body); err != nil {
 			return refuse(BadText, err.Error())
 		}
 	}
 	return refused{}
+}
+
+// badOctet finds what no text of a one-octet alphabet has: NUL but in GSM, where it is
+// the commercial at, and an eighth bit in a 7-bit alphabet. -1: nothing.
+func badOctet(body []byte, e text.Encoding) (at int, rule string) {
+	switch e {
+	case text.Latin1, text.ASCII:
+		if at := bytes.IndexByte(body, 0); at >= 0 {
+			return at, "NUL"
+		}
+	}
+	switch e {
+	case text.GSM7, text.ASCII:
+		for i, c := range body {
+			if c >= 0x80 {
+				return i, "above 7F in a 7-bit alphabet"
+			}
+		}
+	}
+	return -1, ""
 }
 
 // concatenated tells whether the client made the parts itself.

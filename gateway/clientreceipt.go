@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -24,11 +25,31 @@ func (o *Account) shown(m *queue.Message) string {
 // readID is the reverse: the message a client means.
 func (o *Account) readID(shown []byte) (queue.ID, bool) {
 	base := 16
-	if o.MessageID == DecimalID {
+	if o.MessageID != HexID {
 		base = 10
 	}
 	n, err := strconv.ParseUint(string(shown), base, 63)
 	return queue.ID(n), err == nil && n != 0
+}
+
+// receiptID is the id in the client's receipts: the one of its submit_sm_resp, as the
+// account wants it written here.
+func (o *Account) receiptID(m *queue.Message) string {
+	shown := o.shown(m)
+	if o.Receipts.IDForm == SameID {
+		return shown
+	}
+	id, ok := o.readID([]byte(shown))
+	if !ok {
+		return shown
+	}
+	switch o.Receipts.IDForm {
+	case ReceiptHex:
+		return id.String()
+	case ReceiptPadded:
+		return fmt.Sprintf("%010d", uint64(id))
+	}
+	return id.Decimal()
 }
 
 // clientReceipt is the receipt of a message's end; nil when its client did not ask for it.
@@ -55,18 +76,10 @@ func (g *Gateway) writeReceipt(m *queue.Message, st pdu.State, errCode string, a
 	}
 	o := a.opt.Load()
 	out := receipt.Out{
-		ID: o.shown(m), State: st, Err: threeDigits(errCode), Sub: 1,
+		ID: o.receiptID(m), State: st, Err: threeDigits(errCode), Sub: 1,
 		Submit: m.Accepted.Time(), Done: at,
 		Text:  string(m.Text),
 		Style: receipt.Style{DateDigits: o.Receipts.DateDigits, Zone: o.Zone},
-	}
-	switch o.Receipts.IDForm {
-	case ReceiptHex:
-		out.ID = m.ID.String()
-	case ReceiptDecimal:
-		out.ID = m.ID.Decimal()
-	case ReceiptPadded:
-		out.ID, out.Style.IDForm, out.Style.IDDigits = m.ID.String(), receipt.Dec, 10
 	}
 	if st == pdu.StateDelivered {
 		out.Dlvrd = 1

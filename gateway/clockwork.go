@@ -17,23 +17,31 @@ import (
 const (
 	promoteMost  = 512                    // messages of one promotion
 	promoteEvery = 200 * time.Millisecond // how often due messages are looked for
-	laneFull     = 10000                  // promotion stops while a lane it feeds holds so many
+	laneFull     = 10000                  // promotion stops while the lanes it feeds hold so many
 	expireEvery  = 10 * time.Second
 	overdueEvery = time.Minute
+	overdueIdle  = 40 // batches without an overdue message after which the round goes on a minute later
 	orphanEvery  = time.Second
 	orphanMost   = 5000 // messages routed anew in a second
+	orphanAlarm  = time.Minute
 )
 
+// A job handles claimed messages and tells how many of them it moved.
+type job func(ctx context.Context, claims []queue.Claim, now time.Time) int
+
 func (g *Gateway) startClockwork() {
-	g.wg.Go(func() { g.clock("due", promoteEvery, promoteMost, queue.Scheduled, g.promote) })
-	g.wg.Go(func() { g.clock("expired", expireEvery, promoteMost, queue.Expired, g.expire) })
-	g.wg.Go(func() { g.clock("overdue", overdueEvery, promoteMost, queue.Overdue, g.overdue) })
-	g.wg.Go(func() { g.clock("orphaned", orphanEvery, orphanMost, queue.Orphaned, g.adopt) })
+	p := &promotion{g: g}
+	g.wg.Go(func() { g.clock("due", promoteEvery, promoteMost, queue.Scheduled, p.promote, p.held) })
+	g.wg.Go(func() { g.clock("expired", expireEvery, promoteMost, queue.Expired, g.expire, nil) })
+	g.wg.Go(func() { g.clock("overdue", overdueEvery, promoteMost, queue.Overdue, g.overdue, nil) })
+	a := &adoption{g: g}
+	g.wg.Go(func() { g.clock("orphaned", orphanEvery, orphanMost, queue.Orphaned, a.adopt, nil) })
 	g.wg.Go(g.gauges)
 }
 
-// clock runs one job: each period it takes what is due, batch after batch.
-func (g *Gateway) clock(name string, every time.Duration, most int, kind queue.DueKind, job func(ctx context.Context, claims []queue.Claim, now time.Time)) {
+// clock runs one job: each period it takes what is due, batch after batch; held stops it
+// until the next period.
+func (g *Gateway) clock(name string, every time.Duration, most int, kind queue.DueKind, do job, held func() bool) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var claims []queue.Claim
@@ -43,10 +51,15 @@ func (g *Gateway) clock(name string, every time.Duration, most int, kind queue.D
 			return
 		case <-tick.C:
 		}
-		for g.ctx.Err() == nil && (kind != queue.Scheduled || !g.lanesFull()) {
+		idle := 0
+		for g.ctx.Err() == nil && (held == nil || !held()) {
 			now := time.Now()
+			at := now
+			if kind == queue.Overdue {
+				at = now.Add(-g.world.Load().leastReceiptWait())
+			}
 			var err error
-			claims, err = g.store.Due(g.ctx, kind, now, most, claims[:0])
+			claims, err = g.store.Due(g.ctx, kind, at, most, claims[:0])
 			if err != nil {
 				if g.ctx.Err() == nil {
 					g.log.Error("clockwork could not read the store", slog.String("job", name), slog.Any("err", err))
@@ -56,48 +69,90 @@ func (g *Gateway) clock(name string, every time.Duration, most int, kind queue.D
 			if len(claims) == 0 {
 				break
 			}
-			job(g.ctx, claims, now)
-			if kind == queue.Orphaned {
-				break // its rate is bounded
+			moved := do(g.ctx, claims, now)
+			if kind == queue.Orphaned || kind == queue.Overdue && len(claims) < most {
+				break // a bounded rate; all of a round that is released comes again at once
+			}
+			if moved > 0 {
+				idle = 0
+			} else if idle++; kind != queue.Overdue || idle >= overdueIdle {
+				break
 			}
 		}
 	}
 }
 
-// lanesFull tells whether promotion would only move messages from one wait to another.
-func (g *Gateway) lanesFull() bool {
-	full := false
-	g.store.Depths(func(l queue.Lane, d queue.Depth) {
-		full = full || l.Target != 0 && d.Messages >= laneFull && g.wasPromoted(l)
-	})
-	return full
+// promotion moves due messages into lanes.
+type promotion struct {
+	g   *Gateway
+	fed map[queue.Lane]struct{} // by the last batch
 }
 
-// wasPromoted: a lane's avoid bits are set for what comes back; new messages have none.
-func (g *Gateway) wasPromoted(l queue.Lane) bool { return l.Avoid() != 0 }
+// held tells whether promotion would only move messages from one wait to another: every
+// lane that the last batch went to is full. One that is not full keeps it going: a carrier
+// that is down must not hold up what is due for the others.
+func (p *promotion) held() bool {
+	if len(p.fed) == 0 {
+		return false
+	}
+	full := 0
+	p.g.store.Depths(func(l queue.Lane, d queue.Depth) {
+		if _, ok := p.fed[l]; ok && d.Messages >= laneFull {
+			full++
+		}
+	})
+	return full == len(p.fed)
+}
 
 // promote puts due messages into lanes. A scheduled one is judged again by the standing
 // rules and routed now: it had no lane before.
-func (g *Gateway) promote(ctx context.Context, claims []queue.Claim, now time.Time) {
+func (p *promotion) promote(ctx context.Context, claims []queue.Claim, now time.Time) int {
+	g := p.g
 	steps := make([]queue.Step, 0, len(claims))
 	w := g.world.Load()
+	p.fed = map[queue.Lane]struct{}{}
 	for _, c := range claims {
 		if c.M.Expires <= queue.At(now) {
 			steps = append(steps, g.finalStep(c, pdu.StateExpired, "expired", now))
 			continue
 		}
 		lane := c.Lane
+		if c.Why == queue.WaitSchedule {
+			if why := w.standing(c.M); why != Accepted {
+				steps = append(steps, g.finalStep(c, pdu.StateRejected, why.String(), now))
+				continue
+			}
+		}
 		if c.Why == queue.WaitSchedule || w.groups[lane.Group()] == nil {
 			l, ok := w.laneFor(c.M)
 			if !ok {
-				steps = append(steps, g.finalStep(c, pdu.StateRejected, "no route", now))
+				steps = append(steps, g.finalStep(c, pdu.StateRejected, NoRoute.String(), now))
 				continue
 			}
 			lane = l
 		}
+		p.fed[lane] = struct{}{}
 		steps = append(steps, &queue.Enter{Claim: c, Lane: lane})
 	}
 	g.commitAll(ctx, steps)
+	return len(steps)
+}
+
+// standing asks those rules of admission that hold as long as the message waits: neither
+// window nor rate nor room. What an account that was removed has left still goes out.
+func (w *world) standing(m *queue.Message) Refusal {
+	a := w.byNumber[m.Account]
+	if a == nil {
+		return Accepted
+	}
+	o := a.opt.Load()
+	switch {
+	case m.Source.Addr != o.DefaultSender && !o.maySendAs([]byte(m.Source.Addr)):
+		return SenderNotAllowed
+	case !o.maySendService([]byte(m.ServiceType)):
+		return ServiceNotAllowed
+	}
+	return Accepted
 }
 
 // laneFor routes a message as if it came now.
@@ -109,26 +164,70 @@ func (w *world) laneFor(m *queue.Message) (queue.Lane, bool) {
 	return queue.Lane{Target: queue.Target(grp.number, grp.pin(m, m.Body)), Class: m.Class, Account: m.Account}, true
 }
 
-func (g *Gateway) expire(ctx context.Context, claims []queue.Claim, now time.Time) {
+func (g *Gateway) expire(ctx context.Context, claims []queue.Claim, now time.Time) int {
 	steps := make([]queue.Step, 0, len(claims))
 	for _, c := range claims {
 		steps = append(steps, g.finalStep(c, pdu.StateExpired, "expired", now))
 	}
 	g.commitAll(ctx, steps)
+	return len(steps)
 }
 
 // overdue ends sent messages whose receipt did not come in time.
-func (g *Gateway) overdue(ctx context.Context, claims []queue.Claim, now time.Time) {
+func (g *Gateway) overdue(ctx context.Context, claims []queue.Claim, now time.Time) int {
 	steps := make([]queue.Step, 0, len(claims))
+	w := g.world.Load()
 	for _, c := range claims {
+		if c.M.Expires.Time().Add(w.receiptWait(c.M)).After(now) {
+			g.store.Release(c)
+			continue
+		}
 		steps = append(steps, g.finalStep(c, pdu.StateUnknown, "no receipt", now))
 	}
 	g.commitAll(ctx, steps)
+	return len(steps)
 }
 
-// adopt routes the messages of a route that left the configuration; those that no route
-// fits stay, with an alarm.
-func (g *Gateway) adopt(ctx context.Context, claims []queue.Claim, now time.Time) {
+// receiptWait is how long after a message's validity its receipt may still come: as its
+// route says, else the most patient of its carriers.
+func (w *world) receiptWait(m *queue.Message) time.Duration {
+	l, ok := w.laneFor(m)
+	if !ok {
+		return defaultReceiptWait
+	}
+	return w.groups[l.Group()].patience()
+}
+
+func (grp *group) patience() time.Duration {
+	if grp.receiptWait > 0 {
+		return grp.receiptWait
+	}
+	wait := time.Duration(0)
+	for _, m := range grp.members {
+		wait = max(wait, m.carrier.opt.Receipts.Wait)
+	}
+	return wait
+}
+
+// leastReceiptWait is the shortest of all routes: nothing sent later than so long ago can
+// be overdue.
+func (w *world) leastReceiptWait() time.Duration {
+	least := defaultReceiptWait
+	for _, grp := range w.groups {
+		least = min(least, grp.patience())
+	}
+	return least
+}
+
+// adoption routes the messages of a route that left the configuration; those that no
+// route fits stay, with an alarm once a minute.
+type adoption struct {
+	g     *Gateway
+	alarm time.Time // of the last one
+}
+
+func (a *adoption) adopt(ctx context.Context, claims []queue.Claim, now time.Time) int {
+	g := a.g
 	steps := make([]queue.Step, 0, len(claims))
 	w := g.world.Load()
 	stay := 0
@@ -142,10 +241,12 @@ func (g *Gateway) adopt(ctx context.Context, claims []queue.Claim, now time.Time
 		c.M.Barred = 0 // its bits meant another group's carriers
 		steps = append(steps, &queue.Enter{Claim: c, Lane: lane})
 	}
-	if stay > 0 {
+	if stay > 0 && now.Sub(a.alarm) >= orphanAlarm {
+		a.alarm = now
 		g.log.Error("messages wait for a route that is gone and no other fits", slog.Int("messages", stay))
 	}
 	g.commitAll(ctx, steps)
+	return len(steps)
 }
 
 func (g *Gateway) finalStep(c queue.Claim, st pdu.State, err string, now time.Time) *queue.Final {
@@ -165,6 +266,8 @@ func (g *Gateway) commitAll(ctx context.Context, steps []queue.Step) {
 func claimOf(s queue.Step) queue.Claim {
 	switch s := s.(type) {
 	case *queue.Enter:
+		return s.Claim
+	case *queue.Wait:
 		return s.Claim
 	case *queue.Final:
 		return s.Claim

@@ -54,25 +54,27 @@ func (d *desk) put(r smpp.Reply, job func(ctx context.Context)) {
 // returns.
 func (d *desk) ask(c *client, cmd pdu.Command, body pdu.Body, r smpp.Reply) {
 	raw := body.Append(nil)
+	question := pdu.NewBody(cmd)
+	if err := question.Decode(raw); err != nil {
+		r.Send(pdu.ESME_RSYSERR, nil) // it was decoded a moment ago
+		return
+	}
 	d.put(r, func(ctx context.Context) {
-		switch cmd {
-		case pdu.CmdQuerySM:
-			var q pdu.QuerySM
-			if q.Decode(raw) == nil {
-				d.query(ctx, c, &q, r)
-			}
-		case pdu.CmdCancelSM:
-			var q pdu.CancelSM
-			if q.Decode(raw) == nil {
-				d.cancel(ctx, c, &q, r)
-			}
-		case pdu.CmdReplaceSM:
-			var q pdu.ReplaceSM
-			if q.Decode(raw) == nil {
-				d.replace(ctx, c, &q, r)
-			}
+		switch q := question.(type) {
+		case *pdu.QuerySM:
+			d.query(ctx, c, q, r)
+		case *pdu.CancelSM:
+			d.cancel(ctx, c, q, r)
+		case *pdu.ReplaceSM:
+			d.replace(ctx, c, q, r)
 		}
 	})
+}
+
+// wrote tells whether a client that names this source means a message from m's: its own,
+// or none where the account's default sender stands in for it.
+func (o *Account) wrote(source []byte, m *queue.Message) bool {
+	return string(source) == m.Source.Addr || len(source) == 0 && m.Source.Addr == o.DefaultSender
 }
 
 // find is the id a client means by a message_id it was given.
@@ -91,13 +93,17 @@ func (d *desk) find(ctx context.Context, a *account, shown []byte) (queue.ID, bo
 
 // query answers query_sm: the owner only, and the same for another's message as for none.
 func (d *desk) query(ctx context.Context, c *client, q *pdu.QuerySM, r smpp.Reply) {
+	if bad := q.Check(); bad != nil {
+		r.Send(bad.Status, nil)
+		return
+	}
 	id, ok := d.find(ctx, c.account, q.MessageID)
 	if !ok {
 		r.Send(pdu.ESME_RQUERYFAIL, nil)
 		return
 	}
 	v, err := d.g.store.Find(ctx, c.account.number, id)
-	if err != nil || len(q.Source.Addr) > 0 && v.M.Source.Addr != "" && string(q.Source.Addr) != v.M.Source.Addr {
+	if err != nil || len(q.Source.Addr) > 0 && string(q.Source.Addr) != v.M.Source.Addr {
 		r.Send(pdu.ESME_RQUERYFAIL, nil)
 		return
 	}
@@ -115,21 +121,32 @@ func (d *desk) query(ctx context.Context, c *client, q *pdu.QuerySM, r smpp.Repl
 }
 
 // cancel answers cancel_sm: one message by its id, or all of a service_type, source and
-// destination. It is answered when it is on disk.
+// destination, where an empty service_type stands for each. It is answered when it is on
+// disk.
 func (d *desk) cancel(ctx context.Context, c *client, q *pdu.CancelSM, r smpp.Reply) {
+	o := c.account.opt.Load()
+	written := q.Dest.Addr
+	q.Dest.Addr = anyNumber // how it may be written is the account's NumberRule's to say
+	bad := q.Check()
+	q.Dest.Addr = written
+	if bad != nil {
+		r.Send(bad.Status, nil)
+		return
+	}
 	var ids []queue.ID
 	if len(q.MessageID) > 0 {
-		id, ok := d.find(ctx, c.account, q.MessageID)
-		if !ok {
-			r.Send(pdu.ESME_RCANCELFAIL, nil)
-			return
+		if id, ok := d.find(ctx, c.account, q.MessageID); ok {
+			ids = append(ids, id)
 		}
-		ids = append(ids, id)
 	} else {
-		dest := d.destination(c.account, q.Dest.Addr)
+		source := string(q.Source.Addr)
+		if source == "" {
+			source = o.DefaultSender
+		}
 		var err error
 		ids, err = d.g.store.Matching(ctx, queue.Pattern{
-			Account: c.account.number, ServiceType: string(q.ServiceType), Source: string(q.Source.Addr), Dest: dest,
+			Account: c.account.number, ServiceType: string(q.ServiceType), AnyService: len(q.ServiceType) == 0,
+			Source: source, Dest: d.destination(c.account, q.Dest.Addr),
 		}, patternMost)
 		if err != nil {
 			d.log("cancel_sm by pattern", c, err)
@@ -142,14 +159,11 @@ func (d *desk) cancel(ctx context.Context, c *client, q *pdu.CancelSM, r smpp.Re
 		if err != nil {
 			continue
 		}
-		if len(claim.M.Answers) > 0 || len(q.MessageID) > 0 && len(q.Source.Addr) > 0 && string(q.Source.Addr) != claim.M.Source.Addr {
+		if len(claim.M.Answers) > 0 || len(q.MessageID) > 0 && len(q.Source.Addr) > 0 && !o.wrote(q.Source.Addr, claim.M) {
 			d.g.store.Release(claim)
 			continue
 		}
-		steps = append(steps, &queue.Final{
-			Claim: claim, State: pdu.StateDeleted, Err: "cancelled", At: queue.At(now),
-			Deliver: d.g.clientReceipt(claim.M, pdu.StateDeleted, "", now),
-		})
+		steps = append(steps, d.g.finalStep(claim, pdu.StateDeleted, "cancelled", now))
 	}
 	if len(steps) == 0 {
 		r.Send(pdu.ESME_RCANCELFAIL, nil)
@@ -180,43 +194,65 @@ func (d *desk) replace(ctx context.Context, c *client, q *pdu.ReplaceSM, r smpp.
 		r.Send(pdu.ESME_RREPLACEFAIL, nil)
 		return
 	}
-	m := *claim.M // the old one holds until the new one is on disk
 	o := c.account.opt.Load()
-	w := d.g.world.Load()
-	if len(m.Answers) > 0 || string(q.Source.Addr) != m.Source.Addr {
+	if len(claim.M.Answers) > 0 || !o.wrote(q.Source.Addr, claim.M) {
 		d.g.store.Release(claim)
 		r.Send(pdu.ESME_RREPLACEFAIL, nil)
 		return
 	}
-	body := q.ShortMessage
-	if long, ok := q.TLVs.Get(pdu.TagMessagePayload); ok && len(body) == 0 {
-		body = long
-	}
-	sm := pdu.SubmitSM{ScheduleDeliveryTime: q.ScheduleDeliveryTime, ValidityPeriod: q.ValidityPeriod}
-	due, expires := m.Due, m.Expires
-	no := schedule(&m, o, &w.setup, &sm, time.Now())
-	if len(q.ScheduleDeliveryTime) == 0 {
-		m.Due = due
-	}
-	if len(q.ScheduleDeliveryTime) == 0 && len(q.ValidityPeriod) == 0 {
-		m.Expires = expires
-	}
-	if no.why == Accepted {
-		no = checkText(o, m.ESMClass, m.DataCoding, body, m.TLVs)
-	}
-	if no.why == Accepted && !shortEnough(o, &m, body, o.MaxParts, d.style(w, claim.Lane)) {
-		no = refuse(TooLong, "")
-	}
-	if no.why != Accepted {
+	m := *claim.M // the old one holds until the new one is on disk
+	if no := d.rewrite(&m, o, q, claim.Lane, time.Now()); no.why != Accepted {
 		d.g.store.Release(claim)
 		c.refused(no, q.Source.Addr, nil)
 		r.Send(no.wire(), nil)
 		return
 	}
-	m.Body = append([]byte(nil), body...)
-	m.RegisteredDelivery = q.RegisteredDelivery
 	claim.M = &m
 	d.commit(ctx, r, pdu.ESME_RREPLACEFAIL, []queue.Step{again(claim)})
+}
+
+// rewrite puts into m what a replace_sm says, or tells why not. Times that it leaves
+// empty hold.
+func (d *desk) rewrite(m *queue.Message, o *Account, q *pdu.ReplaceSM, l queue.Lane, t time.Time) refused {
+	if bad := q.Check(); bad != nil {
+		return refused{InvalidField, bad.Status, bad.Error()}
+	}
+	if q.DefaultMsgID != 0 {
+		return refuse(UnknownDefaultMessage, strconv.Itoa(int(q.DefaultMsgID)))
+	}
+	w := d.g.world.Load()
+	due, expires := m.Due, m.Expires
+	sm := pdu.SubmitSM{ScheduleDeliveryTime: q.ScheduleDeliveryTime, ValidityPeriod: q.ValidityPeriod}
+	if no := schedule(m, o, &w.setup, &sm, t); no.why != Accepted {
+		return no
+	}
+	if len(q.ScheduleDeliveryTime) == 0 {
+		m.Due = due
+		if len(q.ValidityPeriod) == 0 {
+			m.Expires = expires
+		}
+	}
+	if m.Due >= m.Expires {
+		return refuse(BadValidity, "ends before the message may leave")
+	}
+	body := q.ShortMessage
+	if long, ok := q.TLVs.Get(pdu.TagMessagePayload); ok && len(body) == 0 {
+		body = long
+	}
+	if no := checkText(o, m.ESMClass, m.DataCoding, body, m.TLVs); no.why != Accepted {
+		return no
+	}
+	most, style := o.MaxParts, text.UDH16
+	if grp := w.groups[l.Group()]; grp != nil {
+		most, style = min(most, grp.maxParts), grp.style
+	}
+	if !shortEnough(o, m, body, most, style) {
+		return refuse(TooLong, strconv.Itoa(len(body))+" octets")
+	}
+	m.Body = append([]byte(nil), body...)
+	m.RegisteredDelivery = q.RegisteredDelivery
+	m.Text = nil
+	return refused{}
 }
 
 // again is the step that puts a changed message back: aside until its time, or to the
@@ -229,43 +265,60 @@ func again(claim queue.Claim) queue.Step {
 }
 
 // replaceIfPresent takes the place of the oldest waiting message of the same service_type,
-// source and destination; where none waits the submission is a new message.
+// source and destination; where none waits the submission is a new message. The desk goes
+// on when it is on disk: a second one right behind must find what this one left.
 func (d *desk) replaceIfPresent(s *submission) {
-	c := s.client
-	d.put(s.reply, func(ctx context.Context) {
-		p := queue.Pattern{Account: s.m.Account, ServiceType: s.m.ServiceType, Source: s.m.Source.Addr, Dest: s.m.Dest.Addr}
-		ids, err := d.g.store.Matching(ctx, p, patternMost)
-		if err != nil {
-			d.log("replace_if_present", c, err)
-		}
-		for _, id := range ids {
-			claim, err := d.g.store.ClaimID(ctx, s.m.Account, id)
-			if err != nil {
-				continue
-			}
-			if len(claim.M.Answers) > 0 {
-				d.g.store.Release(claim)
-				continue
-			}
-			m := replacing(&s.m, claim.M)
+	job := func(ctx context.Context) {
+		done := make(chan struct{})
+		steps := []queue.Step{&s.accept}
+		m := &s.m
+		claim, found := d.present(ctx, s)
+		if found {
+			m = replacing(&s.m, claim.M)
 			claim.M, claim.Lane = m, s.accept.Lane
-			shown := c.account.opt.Load().shown(m)
-			err = d.g.store.Commit(ctx, queue.DoneFunc(func(err error) {
-				if err != nil {
-					s.reply.Send(pdu.ESME_RSYSERR, nil)
-					return
-				}
-				c.account.met.submits[Accepted].Inc()
-				s.mark.Store(s.reply.SendID(pdu.ESME_ROK, shown))
-			}), again(claim))
-			if err != nil {
-				d.g.store.Release(claim)
-				s.reply.Send(refusals[whyNotStored(err)].status, nil)
-			}
-			return
+			steps[0] = again(claim)
 		}
-		c.commit(s)
-	})
+		finish := queue.DoneFunc(func(err error) {
+			defer close(done)
+			s.m.ID, s.m.Shown = m.ID, m.Shown
+			s.Done(err)
+		})
+		if err := d.g.store.Commit(ctx, finish, steps...); err != nil {
+			if found {
+				d.g.store.Release(claim)
+			}
+			finish(err)
+		}
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+	}
+	select {
+	case d.jobs <- job:
+	default:
+		s.Done(queue.ErrBusy)
+	}
+}
+
+// present claims the message that a submission replaces.
+func (d *desk) present(ctx context.Context, s *submission) (queue.Claim, bool) {
+	p := queue.Pattern{Account: s.m.Account, ServiceType: s.m.ServiceType, Source: s.m.Source.Addr, Dest: s.m.Dest.Addr}
+	ids, err := d.g.store.Matching(ctx, p, patternMost)
+	if err != nil {
+		d.log("replace_if_present", s.client, err)
+	}
+	for _, id := range ids {
+		claim, err := d.g.store.ClaimID(ctx, s.m.Account, id)
+		if err != nil {
+			continue
+		}
+		if len(claim.M.Answers) == 0 {
+			return claim, true
+		}
+		d.g.store.Release(claim)
+	}
+	return queue.Claim{}, false
 }
 
 // commit stores steps and answers when they are on disk; fail is the answer otherwise.
@@ -278,6 +331,9 @@ func (d *desk) commit(ctx context.Context, r smpp.Reply, fail pdu.Status, steps 
 		r.Send(pdu.ESME_ROK, nil)
 	})
 	if err := d.g.store.Commit(ctx, done, steps...); err != nil {
+		for _, s := range steps {
+			d.g.store.Release(claimOf(s))
+		}
 		done(err)
 	}
 }
@@ -296,12 +352,4 @@ func replacing(m, old *queue.Message) *queue.Message {
 	n.Tries, n.Attempt, n.Barred, n.LastErr = old.Tries, old.Attempt, old.Barred, old.LastErr
 	n.Extra = old.Extra
 	return &n
-}
-
-// style is how the carriers of a lane cut texts.
-func (d *desk) style(w *world, l queue.Lane) text.Style {
-	if grp := w.groups[l.Group()]; grp != nil {
-		return grp.style
-	}
-	return text.UDH16
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"strconv"
 	"time"
 
 	"masar/queue"
@@ -25,10 +26,18 @@ type multi struct {
 	bad   []pdu.Unsuccess
 }
 
-// submitMulti takes a submit_multi. Distribution lists are refused one by one.
+// submitMulti takes a submit_multi. Distribution lists are refused one by one, and
+// replace_if_present_flag is not looked at: which of several messages it would replace
+// the client could not tell.
 func (c *client) submitMulti(p *pdu.SubmitMulti, r smpp.Reply) {
 	t := time.Now()
 	if no := c.mayAct(t, len(p.Dests)); no.why != Accepted {
+		c.refused(no, p.Source.Addr, nil)
+		r.Send(no.wire(), nil)
+		return
+	}
+	if n := len(p.Dests); n == 0 || n > pdu.MaxDestinations {
+		no := refused{InvalidField, pdu.ESME_RINVNUMDESTS, strconv.Itoa(n) + " destinations"}
 		c.refused(no, p.Source.Addr, nil)
 		r.Send(no.wire(), nil)
 		return
@@ -49,6 +58,7 @@ func (c *client) submitMulti(p *pdu.SubmitMulti, r smpp.Reply) {
 			no = c.admit(s, &sm, t)
 		}
 		if no.why != Accepted {
+			c.refused(no, p.Source.Addr, d.Address.Addr)
 			if first.why == Accepted {
 				first = no
 			}
@@ -63,7 +73,6 @@ func (c *client) submitMulti(p *pdu.SubmitMulti, r smpp.Reply) {
 		mu.subs = append(mu.subs, s)
 	}
 	if len(mu.subs) == 0 {
-		c.refused(first, p.Source.Addr, nil)
 		r.Send(first.wire(), nil)
 		return
 	}
@@ -71,7 +80,7 @@ func (c *client) submitMulti(p *pdu.SubmitMulti, r smpp.Reply) {
 	for i, s := range mu.subs {
 		steps[i] = &s.accept
 	}
-	c.g.met.openSubmits.Add(1)
+	c.opened()
 	if err := c.g.store.Commit(now, mu, steps...); err != nil {
 		mu.Done(err)
 	}
@@ -80,7 +89,7 @@ func (c *client) submitMulti(p *pdu.SubmitMulti, r smpp.Reply) {
 // Done answers the client. It runs on the committer.
 func (mu *multi) Done(err error) {
 	c := mu.c
-	c.g.met.openSubmits.Add(-1)
+	c.closed()
 	if err != nil {
 		no := refuse(whyNotStored(err), err.Error())
 		c.refused(no, []byte(mu.subs[0].m.Source.Addr), nil)
@@ -91,7 +100,7 @@ func (mu *multi) Done(err error) {
 	resp := pdu.SubmitMultiResp{MessageID: []byte(o.shown(&mu.subs[0].m)), Unsuccess: mu.bad}
 	mark := mu.reply.Send(pdu.ESME_ROK, &resp)
 	for _, s := range mu.subs {
-		s.mark.Store(mark)
+		s.answer(mark)
 		c.account.met.submits[Accepted].Inc()
 	}
 }

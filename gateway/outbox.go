@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 )
 
 // pump sends what waits in one account's outbox to its bound receivers: in sequence, at
-// most a window per bind, again until it is acknowledged or its time ends.
+// most a window per bind, again until it is acknowledged or its time ends. While nobody is
+// bound it holds nothing: what it had taken is back in the store.
 type pump struct {
 	a    *account
 	wake chan struct{} // buffer 1
@@ -22,17 +24,20 @@ type pump struct {
 
 	// The run goroutine's own.
 	spare    []pumpAnswer
-	has      bool              // the outbox may have more than was taken
-	taken    []*queue.Delivery // taken, not sent
-	retries  []retrying        // to be sent again later
-	busy     map[queue.ID]int  // messages with a delivery on the wire or waiting to go again
+	has      bool                     // the outbox may have more than was taken
+	taken    []*queue.Delivery        // taken, not looked at yet
+	retries  []retrying               // to be sent later
+	behind   map[queue.ID][]*outgoing // they wait for an earlier one about the same message
+	waiting  int                      // how many that are
+	busy     map[queue.ID]struct{}    // messages with a delivery on the wire or in retries
 	sessions []*client
 	turnAt   int
 	sm       pdu.DeliverSM
 	tlvs     pdu.TLVs
+	refused  refusalLog
 }
 
-// outgoing is one deliver_sm on the wire: the token of its Send.
+// outgoing is one deliver_sm on its way: the token of its Send.
 type outgoing struct {
 	d     *queue.Delivery
 	to    *client
@@ -45,6 +50,7 @@ type pumpAnswer struct {
 	o      *outgoing
 	status pdu.Status
 	err    error
+	late   bool
 }
 
 type retrying struct {
@@ -53,14 +59,17 @@ type retrying struct {
 }
 
 const (
-	retriesMost  = 1000 // deliveries that wait to go again; at this bound the pump takes no more
+	retriesMost  = 1000 // deliveries that wait in memory to go again; at this bound the pump takes no more
 	retryFirst   = time.Second
 	retryLongest = 5 * time.Minute
 	overtakeWait = 10 * time.Millisecond // how often to look whether a submit_sm_resp is written
 )
 
 func newPump(a *account) *pump {
-	return &pump{a: a, wake: make(chan struct{}, 1), busy: map[queue.ID]int{}, has: true}
+	return &pump{
+		a: a, wake: make(chan struct{}, 1), has: true,
+		busy: map[queue.ID]struct{}{}, behind: map[queue.ID][]*outgoing{},
+	}
 }
 
 func (p *pump) wakeUp() {
@@ -71,14 +80,21 @@ func (p *pump) wakeUp() {
 }
 
 func (p *pump) answered(o *outgoing, a smpp.Answer) {
-	if a.Late {
-		return // it is on its way again already, the client hears it twice
+	st := a.Header.Status
+	if a.Header.Command == pdu.CmdGenericNack && st == pdu.ESME_ROK {
+		st = pdu.ESME_RUNKNOWNERR
 	}
-	p.put(pumpAnswer{o, a.Header.Status, a.Err})
+	if !a.Late {
+		p.a.g.met.openDeliveries.Add(-1)
+	}
+	p.put(pumpAnswer{o, st, a.Err, a.Late})
 }
 
 // unanswered gives back a delivery whose session ended.
-func (p *pump) unanswered(o *outgoing) { p.put(pumpAnswer{o, 0, errSessionEnded}) }
+func (p *pump) unanswered(o *outgoing) {
+	p.a.g.met.openDeliveries.Add(-1)
+	p.put(pumpAnswer{o: o, err: errSessionEnded})
+}
 
 func (p *pump) put(a pumpAnswer) {
 	p.mu.Lock()
@@ -105,7 +121,8 @@ func (p *pump) run() {
 	}
 }
 
-// turn takes answers in and sends what can be sent; it returns when to look again.
+// turn takes answers in and sends what can be sent; it returns when to look again, zero:
+// only a wake brings a reason.
 func (p *pump) turn(ctx context.Context, now time.Time) time.Duration {
 	p.mu.Lock()
 	batch := p.answers
@@ -117,32 +134,53 @@ func (p *pump) turn(ctx context.Context, now time.Time) time.Duration {
 	clear(batch)
 	p.spare = batch
 	p.sessions = p.a.receivers(p.sessions[:0])
-	if len(p.sessions) == 0 {
-		p.dropExpired(ctx, now)
-		if len(p.retries)+len(p.taken) > 0 {
-			return time.Minute
-		}
+	switch {
+	case len(p.sessions) == 0:
+		p.giveBack()
 		return 0
+	case p.a.g.closing.Load():
+		return 0 // answers only: what would go out now would go twice
 	}
 	next := p.again(ctx, now)
-	for {
-		if len(p.taken) == 0 && !p.refill() {
+	n := len(p.retries)
+	for len(p.taken) > 0 || p.refill() {
+		if !p.sendFirst(ctx, now) {
 			break
 		}
-		wait, sent := p.sendFirst(ctx, now)
-		if !sent {
-			if wait > 0 && (next == 0 || wait < next) {
-				next = wait
-			}
-			break
-		}
+	}
+	if len(p.retries) > n {
+		next = sooner(next, overtakeWait)
 	}
 	return next
 }
 
+// giveBack returns everything to the store: nobody is bound. An account that has left the
+// configuration leaves its outbox to the one that may come back under its name.
+func (p *pump) giveBack() {
+	store := p.a.g.store
+	n := len(p.taken) + p.waiting
+	for _, d := range p.taken {
+		store.ReleaseOutbox(d)
+	}
+	for _, r := range p.retries {
+		store.ReleaseOutbox(r.o.d)
+		p.done(r.o.d.Message)
+	}
+	for id, list := range p.behind {
+		for _, o := range list {
+			store.ReleaseOutbox(o.d)
+		}
+		delete(p.behind, id)
+	}
+	p.taken, p.retries, p.waiting = nil, nil, 0
+	if n > 0 && p.a.g.world.Load().byNumber[p.a.number] != p.a {
+		p.a.g.outboxHas(p.a.number)
+	}
+}
+
 // refill takes more from the outbox; false: there is nothing, or too much waits already.
 func (p *pump) refill() bool {
-	if !p.has || len(p.retries) >= retriesMost {
+	if !p.has || p.waiting >= retriesMost {
 		return false
 	}
 	p.taken, _ = p.a.g.store.TakeOutbox(p.a.number, 64, p.taken[:0])
@@ -152,33 +190,46 @@ func (p *pump) refill() bool {
 	return len(p.taken) > 0
 }
 
-// sendFirst sends the first delivery taken. A delivery whose message has one on the wire
-// waits for that; one whose submit_sm_resp is not on the wire yet waits a moment.
-func (p *pump) sendFirst(ctx context.Context, now time.Time) (wait time.Duration, sent bool) {
+// sendFirst deals with the first delivery taken; false: all windows are full. One whose
+// message has another on the wire waits behind that; one whose submit_sm_resp is not
+// written yet waits a moment. Neither keeps those after it from going.
+func (p *pump) sendFirst(ctx context.Context, now time.Time) bool {
 	d := p.taken[0]
+	o := &outgoing{d: d}
 	if d.Expires <= queue.At(now) {
 		p.taken = p.taken[1:]
-		p.end(ctx, &outgoing{d: d}, queue.Undelivered)
-		return 0, true
+		p.end(ctx, o, queue.Undelivered)
+		return true
 	}
-	if d.Message != 0 && p.busy[d.Message] > 0 {
-		return 0, false // its predecessor's answer wakes us
-	}
-	o := &outgoing{d: d}
-	if wait, sent = p.send(o, nil); sent {
+	if _, busy := p.busy[d.Message]; busy && d.Message != 0 {
 		p.taken = p.taken[1:]
-		if d.Message != 0 {
-			p.busy[d.Message]++
-		}
+		p.behind[d.Message] = append(p.behind[d.Message], o)
+		p.waiting++
+		return true
 	}
-	return wait, sent
+	wait, sent := p.send(o, nil)
+	if !sent && wait == 0 {
+		return false // an answer wakes us
+	}
+	p.taken = p.taken[1:]
+	if d.Message != 0 {
+		p.busy[d.Message] = struct{}{}
+	}
+	if !sent {
+		p.later(o, now.Add(wait))
+	}
+	return true
+}
+
+func (p *pump) later(o *outgoing, at time.Time) {
+	p.retries = append(p.retries, retrying{o, at})
+	p.waiting++
 }
 
 // send puts a delivery on one of the account's receivers, not on the one it failed on if
 // there is another.
 func (p *pump) send(o *outgoing, not *client) (wait time.Duration, sent bool) {
-	d := o.d
-	s, _ := d.Origin.(*submission)
+	s, _ := o.d.Origin.(*submission)
 	if s != nil && s.client.session.State() != smpp.Closed && s.mark.Load() > s.client.session.Written() {
 		if p.tryOn(o, s.client) {
 			return 0, true // the same bind keeps the order by itself
@@ -200,7 +251,7 @@ func (p *pump) send(o *outgoing, not *client) (wait time.Duration, sent bool) {
 			break
 		}
 	}
-	return 0, false // all windows are full: an answer wakes us
+	return 0, false
 }
 
 func (p *pump) tryOn(o *outgoing, c *client) bool {
@@ -208,12 +259,16 @@ func (p *pump) tryOn(o *outgoing, c *client) bool {
 		return false
 	}
 	o.to = c
-	p.write(o.d)
-	_, err := c.session.Send(pdu.CmdDeliverSM, &p.sm, o)
-	return err == nil
+	p.write(o.d, c.noTLVs)
+	p.a.g.met.openDeliveries.Add(1)
+	if _, err := c.session.Send(pdu.CmdDeliverSM, &p.sm, o); err != nil {
+		p.a.g.met.openDeliveries.Add(-1)
+		return false
+	}
+	return true
 }
 
-func (p *pump) write(d *queue.Delivery) {
+func (p *pump) write(d *queue.Delivery, noTLVs bool) {
 	p.sm = pdu.DeliverSM{
 		ServiceType: append(p.sm.ServiceType[:0], d.ServiceType...),
 		Source:      pdu.Address{TON: d.Source.TON, NPI: d.Source.NPI, Addr: append(p.sm.Source.Addr[:0], d.Source.Addr...)},
@@ -221,8 +276,11 @@ func (p *pump) write(d *queue.Delivery) {
 		ESMClass:    d.ESMClass, ProtocolID: d.ProtocolID, DataCoding: d.DataCoding,
 		ShortMessage: d.ShortMessage, TLVs: pdu.TLVs(d.TLVs),
 	}
-	if len(d.ShortMessage) > 254 {
-		p.tlvs = append(p.tlvs[:0], d.TLVs...).Append(pdu.TagMessagePayload, d.ShortMessage)
+	if noTLVs && d.Kind != queue.Mobile {
+		p.sm.TLVs = nil // a receipt's text says it all; a long message has no other place
+	}
+	if len(d.ShortMessage) > pdu.MaxShortMessage {
+		p.tlvs = append(p.tlvs[:0], p.sm.TLVs...).Append(pdu.TagMessagePayload, d.ShortMessage)
 		p.sm.ShortMessage, p.sm.TLVs = nil, p.tlvs
 	}
 }
@@ -231,12 +289,14 @@ func (p *pump) write(d *queue.Delivery) {
 func (p *pump) take(ctx context.Context, a *pumpAnswer, now time.Time) {
 	o := a.o
 	switch {
+	case a.late:
+		p.heardLate(ctx, a, now)
 	case a.err == nil && a.status == pdu.ESME_ROK:
-		p.settled(o)
+		p.settled(o, now)
 		p.end(ctx, o, queue.Acknowledged)
 	case a.err == nil && permanentForClient(a.status):
-		p.settled(o)
-		p.a.g.log.Warn("client refused a delivery for good", slog.String("account", p.a.name), slog.String("status", a.status.String()), slog.String("message_id", o.d.Message.String()))
+		p.settled(o, now)
+		p.logRefused(a.status, now)
 		p.end(ctx, o, queue.Refused)
 	default:
 		p.a.met.redeliveries.Inc()
@@ -245,8 +305,32 @@ func (p *pump) take(ctx context.Context, a *pumpAnswer, now time.Time) {
 			wait = 0 // nobody refused it: another bind may take it at once
 		}
 		o.tries++
-		p.retries = append(p.retries, retrying{o, now.Add(wait)})
+		p.later(o, now.Add(wait))
 	}
+}
+
+// heardLate takes an acknowledgement that came after response_timeout, when its delivery
+// has not gone out again yet; else the client hears it twice.
+func (p *pump) heardLate(ctx context.Context, a *pumpAnswer, now time.Time) {
+	at := slices.IndexFunc(p.retries, func(r retrying) bool { return r.o == a.o })
+	if at < 0 || a.err != nil || a.status != pdu.ESME_ROK {
+		return
+	}
+	p.retries = slices.Delete(p.retries, at, at+1)
+	p.waiting--
+	p.settled(a.o, now)
+	p.end(ctx, a.o, queue.Acknowledged)
+}
+
+// logRefused writes the first refusal at once, then one line in ten seconds.
+func (p *pump) logRefused(st pdu.Status, now time.Time) {
+	if now.Sub(p.refused.last) < refusalLogEvery {
+		p.refused.silent++
+		return
+	}
+	p.a.g.log.Warn("client refused a delivery for good", slog.String("account", p.a.name),
+		slog.String("status", st.String()), slog.Int("not_logged", p.refused.silent))
+	p.refused = refusalLog{last: now}
 }
 
 // permanentForClient: what a client will answer again however often it is asked.
@@ -260,63 +344,73 @@ func permanentForClient(st pdu.Status) bool {
 	return true
 }
 
-// again sends what is due to go again and says when the next is.
+// again sends what is due to go again and says when the next is; zero: none is.
 func (p *pump) again(ctx context.Context, now time.Time) time.Duration {
 	next := time.Duration(0)
-	n := 0
-	for _, r := range p.retries {
+	due := p.retries
+	p.retries, p.waiting = p.retries[:0], p.waiting-len(due)
+	for i := 0; i < len(due); i++ {
+		r := due[i]
 		if r.o.d.Expires <= queue.At(now) {
-			p.settled(r.o)
 			p.end(ctx, r.o, queue.Undelivered)
+			if o := p.next(r.o.d.Message); o != nil {
+				due[i] = retrying{o, now}
+				i--
+			}
 			continue
 		}
-		wait := r.at.Sub(now)
-		if wait <= 0 {
-			if _, sent := p.send(r.o, r.o.to); sent {
+		if r.at.Sub(now) <= 0 {
+			wait, sent := p.send(r.o, r.o.to)
+			if sent {
 				continue
 			}
-			wait = retryFirst
+			if wait > 0 {
+				r.at = now.Add(wait)
+			} else {
+				wait = retryFirst // all windows are full: an answer wakes us sooner
+			}
+			next = sooner(next, wait)
+		} else {
+			next = sooner(next, r.at.Sub(now))
 		}
-		if next == 0 || wait < next {
-			next = wait
-		}
-		p.retries[n] = r
-		n++
+		p.later(r.o, r.at)
 	}
-	clear(p.retries[n:])
-	p.retries = p.retries[:n]
+	clear(due[len(p.retries):])
 	return next
 }
 
-// dropExpired ends what nobody came for in time.
-func (p *pump) dropExpired(ctx context.Context, now time.Time) {
-	n := 0
-	for _, r := range p.retries {
-		if r.o.d.Expires <= queue.At(now) {
-			p.settled(r.o)
-			p.end(ctx, r.o, queue.Undelivered)
-			continue
-		}
-		p.retries[n] = r
-		n++
+// sooner is the shorter of two waits, of which zero is none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b < a {
+		return b
 	}
-	clear(p.retries[n:])
-	p.retries = p.retries[:n]
-	for len(p.taken) > 0 && p.taken[0].Expires <= queue.At(now) {
-		p.end(ctx, &outgoing{d: p.taken[0]}, queue.Undelivered)
-		p.taken = p.taken[1:]
+	return a
+}
+
+// settled says that a delivery is over: the next one about the same message may go.
+func (p *pump) settled(o *outgoing, now time.Time) {
+	if o := p.next(o.d.Message); o != nil {
+		p.later(o, now)
 	}
 }
 
-func (p *pump) settled(o *outgoing) {
-	id := o.d.Message
-	if id == 0 {
-		return
+// next takes the delivery that waits behind a message's settled one; nil: none does.
+func (p *pump) next(id queue.ID) *outgoing {
+	list := p.behind[id]
+	if len(list) == 0 {
+		p.done(id)
+		return nil
 	}
-	if p.busy[id]--; p.busy[id] <= 0 {
-		delete(p.busy, id)
+	p.waiting--
+	if len(list) == 1 {
+		delete(p.behind, id)
+	} else {
+		p.behind[id] = list[1:]
 	}
+	return list[0]
 }
+
+func (p *pump) done(id queue.ID) { delete(p.busy, id) }
 
 // end takes a delivery out of the outbox.
 func (p *pump) end(ctx context.Context, o *outgoing, v queue.Verdict) {

@@ -1,10 +1,18 @@
 package gateway
 
-import "log/slog"
+import (
+	"log/slog"
+	"strings"
+)
 
 // number is a telephone number for the log: its last digits hidden, unless the operator
 // asked for whole numbers.
 func (g *Gateway) number(n string) slog.LogValuer { return maskedNumber{n, g.opt.ShowNumbers} }
+
+// sender is a source address for the log: a name is shown, a number is masked.
+func (g *Gateway) sender(s string) slog.LogValuer {
+	return maskedNumber{s, g.opt.ShowNumbers || !isDigits(strings.TrimPrefix(s, "+"))}
+}
 
 type maskedNumber struct {
 	number string

@@ -3,9 +3,11 @@ package gateway
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -21,6 +23,10 @@ type client struct {
 	account *account
 	session *smpp.Session
 	intern  interner
+	noTLVs  bool // the peer speaks v3.3, which has none
+
+	most       int          // unanswered submits: window and park
+	unanswered atomic.Int32 // now
 }
 
 func (g *Gateway) serverOptions(l *Listener) smpp.ServerOptions {
@@ -42,6 +48,7 @@ func (g *Gateway) serverOptions(l *Listener) smpp.ServerOptions {
 // bind judges a client's bind. Unknown system_id and wrong password take the same time
 // and get the same answer.
 func (g *Gateway) bind(ctx context.Context, s *smpp.Session, mode pdu.Command, b *pdu.Bind) smpp.Accept {
+	began := time.Now()
 	from := s.RemoteAddr().Addr()
 	a := g.world.Load().accounts[string(b.SystemID)]
 	var o *Account
@@ -53,17 +60,21 @@ func (g *Gateway) bind(ctx context.Context, s *smpp.Session, mode pdu.Command, b
 		if o != nil {
 			st = o.AuthStatus
 		}
-		return g.refuseBind(ctx, b, from, mode, st, "unknown system_id or wrong password")
+		return g.refuseBind(ctx, began, b, from, mode, st, "unknown system_id or wrong password")
 	}
 	if !o.mayBind(from, mode) {
-		return g.refuseBind(ctx, b, from, mode, pdu.ESME_RBINDFAIL, "address or bind type not allowed for the account")
+		return g.refuseBind(ctx, began, b, from, mode, pdu.ESME_RBINDFAIL, "address or bind type not allowed for the account")
 	}
 	if g.closing.Load() {
-		return g.refuseBind(ctx, b, from, mode, pdu.ESME_RBINDFAIL, "shutting down")
+		return g.refuseBind(ctx, began, b, from, mode, pdu.ESME_RBINDFAIL, "shutting down")
 	}
-	c := &client{g: g, account: a, session: s}
+	c := &client{g: g, account: a, session: s, noTLVs: b.InterfaceVersion < 0x34, most: o.Window + max(o.Park, 0)}
 	if !a.join(c, o.MaxBinds) {
-		return g.refuseBind(ctx, b, from, mode, pdu.ESME_RALYBND, "the account's binds are used up")
+		return g.refuseBind(ctx, began, b, from, mode, pdu.ESME_RALYBND, "the account's binds are used up")
+	}
+	if g.world.Load().accounts[a.name] != a {
+		a.leave(c) // a reload removed the account after the look above, and did not see this session
+		return g.refuseBind(ctx, began, b, from, mode, pdu.ESME_RBINDFAIL, "the account was removed")
 	}
 	a.met.binds.Inc()
 	g.log.Info("client bound", slog.String("account", a.name), slog.String("bind", mode.String()), slog.String("from", s.RemoteAddr().String()), slog.Uint64("session", s.ID()))
@@ -74,18 +85,25 @@ func (g *Gateway) bind(ctx context.Context, s *smpp.Session, mode pdu.Command, b
 	return smpp.Accept{
 		SystemID: g.opt.SystemID,
 		Handler:  c,
-		Limits:   smpp.Limits{MaxPDU: g.opt.MaxPDU, Window: o.Window, Park: o.Park, Send: o.DeliverWindow},
-		Timers:   timers,
-		Bound:    func(*smpp.Session) { a.pump.wakeUp() },
+		// The window is counted in admission, where its refusals have a label; the session's
+		// own bound leaves room beside it for query_sm and the like.
+		Limits: smpp.Limits{MaxPDU: g.opt.MaxPDU, Window: c.most, Park: deskPerBind, Send: o.DeliverWindow},
+		Timers: timers,
+		Bound:  func(*smpp.Session) { a.pump.wakeUp() },
 	}
 }
 
-func (g *Gateway) refuseBind(ctx context.Context, b *pdu.Bind, from netip.Addr, mode pdu.Command, st pdu.Status, why string) smpp.Accept {
+// deskPerBind is how many query_sm, cancel_sm and replace_sm of one bind may wait beside
+// its submits.
+const deskPerBind = 64
+
+func (g *Gateway) refuseBind(ctx context.Context, began time.Time, b *pdu.Bind, from netip.Addr, mode pdu.Command, st pdu.Status, why string) smpp.Accept {
 	g.met.bindsRefused.WithLabelValues(st.String()).Inc()
 	g.log.Warn("bind refused", slog.String("system_id", printable(b.SystemID)), slog.String("bind", mode.String()),
 		slog.String("from", from.String()), slog.String("status", st.String()), slog.String("reason", why))
-	// The same pause for every refusal: it slows guessing and tells nothing apart.
-	t := time.NewTimer(g.world.Load().setup.RefusalDelay)
+	// Every refusal comes this long after its bind, however many hashes were compared: it
+	// slows guessing and tells nothing apart.
+	t := time.NewTimer(time.Until(began.Add(g.world.Load().setup.RefusalDelay)))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -113,12 +131,15 @@ func (c *client) Ended(s *smpp.Session, unanswered []any, err error) {
 	for _, t := range unanswered {
 		c.account.pump.unanswered(t.(*outgoing))
 	}
-	level := slog.LevelInfo
-	if err != nil {
-		level = slog.LevelWarn
+	attrs := []slog.Attr{slog.String("account", c.account.name), slog.Uint64("session", s.ID()), slog.Int("deliveries_unanswered", len(unanswered))}
+	switch {
+	case errors.Is(err, smpp.ErrUnbound):
+		c.g.log.LogAttrs(context.Background(), slog.LevelInfo, "client unbound", attrs...)
+	case err == nil || errors.Is(err, smpp.ErrUnbinding):
+		c.g.log.LogAttrs(context.Background(), slog.LevelInfo, "client was unbound", attrs...)
+	default:
+		c.g.log.LogAttrs(context.Background(), slog.LevelWarn, "client session ended", append(attrs, slog.Any("err", err))...)
 	}
-	c.g.log.Log(context.Background(), level, "client session ended", slog.String("account", c.account.name),
-		slog.Uint64("session", s.ID()), slog.Int("deliveries_unanswered", len(unanswered)), slog.Any("err", err))
 	c.account.pump.wakeUp()
 }
 
