@@ -14,6 +14,7 @@ var findTests = []test{
 	{name: "FindReachesIntoABacklogAndDaysBack", env: Env{ReadAhead: 8, History: 20 * 24 * time.Hour}, run: findFar},
 	{name: "MatchingListsWaitingMessagesOldestFirst", run: matching},
 	{name: "MatchingFollowsAMessageThroughItsMoves", run: matchingMoves},
+	{name: "MatchingKnowsWhatDoneHasTold", run: matchingAtOnce},
 }
 
 func findStages(r *rig) {
@@ -160,4 +161,26 @@ func matchingMoves(r *rig) {
 	step("in another", &queue.Enter{Claim: r.takeOne(lane(1, queue.Bulk)), Lane: l}, m.ID)
 	step("sent", r.part(r.takeOne(l), 1, 1, 7, "mm"))
 	step("ended", &queue.Final{Ref: r.correlate(7, "mm"), State: pdu.StateDelivered, At: r.clock.at()})
+}
+
+// matchingAtOnce: a client that has its submit_sm_resp may cancel by addresses in the next instant.
+func matchingAtOnce(r *rig) {
+	l := lane(1, queue.Normal)
+	for range 300 {
+		ms, steps := r.accepts(l, 1)
+		told := make(chan struct{})
+		err := r.s.Commit(r.ctx, queue.DoneFunc(func(error) { close(told) }), steps...)
+		if err != nil {
+			r.Fatal(err)
+		}
+		<-told
+		if r.wantMatching("behind Done", pattern(ms[0]), 10, ms[0].ID); r.Failed() {
+			return
+		}
+		c := r.claimID(1, ms[0].ID, nil)
+		r.commit(r.final(c, pdu.StateDeleted))
+		if r.wantMatching("behind its end", pattern(ms[0]), 10); r.Failed() {
+			return
+		}
+	}
 }

@@ -3,7 +3,9 @@ package queuetest
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -25,9 +27,9 @@ type record struct {
 	until queue.Time
 
 	held  bool // claimed
-	taken bool // by Take
+	taken bool // by Take, in its place
 	claim queue.Claim
-	stray bool // given back by another than its lane's taker: may come before its place
+	stray bool // given back by another than its lane's taker: may come at once, or in its place
 
 	born, moved int // numbers of moves: of its Accept, of its latest Wait
 
@@ -80,13 +82,20 @@ func newModel(r *rig, seed uint64) *model {
 	}
 }
 
-// randomMoves runs some seeds, each over an empty store of its own.
+// randomMoves runs some seeds, each over an empty store of its own. QUEUETEST_SEED runs one
+// seed again, QUEUETEST_MOVES says how many moves each has: one that failed, or a night's soak.
 func randomMoves(r *rig) {
 	seeds, moves := []uint64{1, 2, 3}, 1500
 	if testing.Short() {
 		seeds, moves = seeds[:1], 600
 	}
 	seeds = append(seeds, uint64(time.Now().UnixNano())) // one that nobody has run
+	if seed, err := strconv.ParseUint(os.Getenv("QUEUETEST_SEED"), 10, 64); err == nil {
+		seeds = []uint64{seed}
+	}
+	if n, err := strconv.Atoi(os.Getenv("QUEUETEST_MOVES")); err == nil {
+		moves = n
+	}
 	for _, seed := range seeds {
 		r.Logf("seed %d", seed)
 		r.startFrom(nil) // an empty store
@@ -100,7 +109,7 @@ func randomMoves(r *rig) {
 		}
 		g.finish()
 		if r.Failed() {
-			r.Fatalf("seed %d failed", seed)
+			r.Fatalf("QUEUETEST_SEED=%d runs it again", seed)
 		}
 	}
 }

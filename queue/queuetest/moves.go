@@ -95,13 +95,16 @@ func (g *model) takeFrom(l queue.Lane, n int) {
 		if f == nil || f.stage != queue.Waiting || f.lane != l || f.held {
 			g.bad("lane %v gave %v: %+v", l, c.M.ID, f)
 		}
-		if f != free[0] && !f.stray {
-			g.bad("lane %v gave %v before %v", l, f.m.ID, free[0].m.ID)
+		early := false // before one that has stood in its place all the time
+		for _, other := range free[:slices.Index(free, f)] {
+			if early = early || !other.stray; early && !f.stray {
+				g.bad("lane %v gave %v before %v", l, f.m.ID, other.m.ID)
+			}
 		}
 		f.stray = false
 		g.checkClaim(f, c)
 		g.hold(f, c)
-		f.taken = true
+		f.taken = !early
 	}
 }
 

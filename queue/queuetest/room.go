@@ -21,6 +21,7 @@ var roomTests = []test{
 	{name: "RoomIsKeptForUrgent", env: Env{Room: 100}, run: roomByClass},
 	{name: "ScheduledMessagesNeedRoomToo", env: Env{Room: 100}, run: roomAside},
 	{name: "RoomIsBoundedPerAccountAndClass", env: Env{AccountRoom: 10}, run: roomPerAccount},
+	{name: "AnAcceptMayBoundTheRoomOfItsAccount", run: roomOfAccept},
 	{name: "ACommitWithoutRoomDoesNothingAtAll", env: Env{Room: 100}, run: roomAtomic},
 	{name: "RoomHoldsAgainstMany", env: Env{Room: 100}, run: roomRace},
 	{name: "AFullInboxIsBusyToWhoCannotWait", env: Env{InboxSteps: 64}, run: busy},
@@ -246,6 +247,35 @@ func roomPerAccount(r *rig) {
 			r.restart()
 			r.wantFull("after one has ended", r.into(l), 1)
 		}
+	}
+}
+
+// roomOfAccept: the bound is the one that the Accept at hand brings, as config has it now.
+func roomOfAccept(r *rig) {
+	l, other := lane(1, queue.Normal), lane(2, queue.Normal)
+	bounded := func(l queue.Lane, room int64) func() *queue.Accept {
+		return func() *queue.Accept {
+			a := r.into(l)()
+			a.Room = room
+			return a
+		}
+	}
+	n := r.fill(bounded(l, 10), 30)
+	if n < 8 || n > 10 {
+		r.Fatalf("%d messages fit, want at most 10 and at least 8", n)
+	}
+	r.wantFull("with the same bound", bounded(l, 10), 0)
+	if more := r.fill(bounded(l, 20), 30); n+more < 16 || n+more > 20 {
+		r.Errorf("with a wider bound %d fit, want at most 20 and at least 16", n+more)
+	}
+	r.wantFull("with the narrower bound again", bounded(l, 10), 0)
+	r.restart()
+	r.wantFull("after a restart", bounded(l, 10), 0)
+	if n := r.fill(bounded(other, 10), 30); n < 8 || n > 10 {
+		r.Errorf("%d messages of another account fit, want at most 10 and at least 8", n)
+	}
+	if n := r.fill(r.into(l), 5); n != 5 {
+		r.Errorf("%d of 5 without a bound fit", n)
 	}
 }
 
