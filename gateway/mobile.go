@@ -386,8 +386,8 @@ func firstWord(s string) string {
 	return words[0]
 }
 
-// content is a message's octets behind their user data header, wherever they stand.
-func content(p *pdu.DeliverSM) []byte {
+// spokenOctets is a message's octets behind their user data header, wherever they stand.
+func spokenOctets(p *pdu.DeliverSM) []byte {
 	body := octetsOf(p)
 	if p.ESMClass&pdu.ESMClassUDHI != 0 {
 		if _, _, n, err := text.ParseUDH(body); err == nil {
@@ -413,7 +413,7 @@ func mobileText(codings text.Codings, p *pdu.DeliverSM) string {
 	if !known {
 		return ""
 	}
-	s, err := text.Decode(content(p), e)
+	s, err := text.Decode(spokenOctets(p), e)
 	if err != nil {
 		return ""
 	}
@@ -444,7 +444,7 @@ func join(parts []*pdu.DeliverSM) *pdu.DeliverSM {
 	out := *parts[0]
 	var body []byte
 	for _, p := range parts {
-		body = append(body, content(p)...)
+		body = append(body, spokenOctets(p)...)
 	}
 	out.ESMClass &^= pdu.ESMClassUDHI
 	var tlvs pdu.TLVs
