@@ -96,7 +96,12 @@ func (s *Session) batch(now time.Duration, n int) error {
 	s.stats.BytesIn += uint64(n)
 	s.stats.PDUsIn += uint64(frames)
 	if frames > 0 {
+		asked := s.clock.probedAt > 0
 		s.clock.heard(now)
+		if asked {
+			// The deadline in force is that of the answer: the next silence may end sooner.
+			s.wakeBy(now + s.clock.quiet())
+		}
 	}
 	if len(s.in) > minInput {
 		s.wakeBy(s.busyAt + restAfter)
