@@ -71,7 +71,9 @@ func FuzzReceipt(f *testing.F) {
 // rewrite writes what was read, as far as plain values go, and reads it again.
 func rewrite(t *testing.T, r Receipt) {
 	t.Helper()
-	if !everywhere(r.ID) || len(r.ID) > 64 || strings.ContainsAny(r.ID, ":") || strings.Trim(r.ID, ",;|"+white) != r.ID {
+	// A TLV's id may hold what separates fields in a text, where it cannot be told from
+	// the separator; our own ids are hex digits.
+	if !everywhere(r.ID) || len(r.ID) > 64 || strings.ContainsAny(r.ID, ":,;|"+white) {
 		return
 	}
 	out := &Out{ID: r.ID, State: r.State, Submit: r.Submit, Done: r.Done, Style: Style{DateDigits: 12}}
