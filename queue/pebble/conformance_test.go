@@ -59,3 +59,16 @@ func openConformance(t *testing.T, e queuetest.Env) queue.Store {
 func TestStoreKeepsEveryPromiseOfTheInterface(t *testing.T) {
 	queuetest.Run(t, openConformance)
 }
+
+// onDisk opens a store in a folder of its own, as it is by default.
+func onDisk(b *testing.B) queue.Store {
+	s, err := Open(b.Context(), Options{Dir: b.TempDir(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)), MinFree: -1, Ballast: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
+	return s
+}
+
+func BenchmarkConformanceStraight(b *testing.B)  { queuetest.BenchStraight(b, onDisk(b)) }
+func BenchmarkConformanceWholeLife(b *testing.B) { queuetest.BenchWholeLife(b, onDisk(b), 2000) }

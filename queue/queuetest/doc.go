@@ -8,22 +8,25 @@
 //	}
 //
 //	queuetest.go   Env, Media, Run and the table of tests
+//	message.go     what the tests accept, send and compare
 //	rig.go         one opened store with its clock, its feed and the way to restart it
 //	accept.go      new messages: durable, visible, numbered, once
 //	lane.go        order, backlog, Watch
 //	claim.go       who owns a message
 //	side.go        what waits for a moment or an operator
-//	part.go        answers of the carrier, attempts, the end
+//	part.go        answers of the carrier, attempts
+//	final.go       the end of a message
 //	correlate.go   receipts and what they refer to
 //	outbox.go      towards the client
 //	sweep.go       Overdue, Expired, Orphaned
 //	find.go        Find, ByShown, Matching
 //	mobile.go      mobile-originated parts, unmatched receipts
 //	name.go        numbers of names
-//	room.go        depths, room, a full inbox, Close
+//	room.go        depths and room
+//	close.go       a full inbox, Close
 //	cut.go         power cuts
 //	crowd.go       many goroutines at once and the law of conservation
-//	model.go       a model beside the store, thousands of random moves (moves.go)
+//	model.go       a model beside the store, thousands of random moves (moves.go, moves_client.go)
 //	bench.go       BenchStraight, BenchWholeLife
 //
 // Nothing here sleeps: what takes time is awaited by Done or Watch, with a deadline that
