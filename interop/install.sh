@@ -22,10 +22,8 @@ if [ -n "$missing" ]; then
 	apt-get install -q -y --no-install-recommends $missing
 fi
 
-# npm ci begins anew each time: only where the lock says something else than what is there.
-lock=node/package-lock.json
-stamp=node/node_modules/.installed-from
-if ! cmp -s "$lock" "$stamp"; then
+# npm ci begins anew each time: only where the lock is newer than what is there.
+if ! [ node/node_modules/.package-lock.json -nt node/package-lock.json ]; then
 	(cd node && npm ci --no-audit --no-fund)
-	cp "$lock" "$stamp"
+	touch node/node_modules/.package-lock.json
 fi

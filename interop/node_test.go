@@ -30,5 +30,5 @@ func nodeMessage(s string, _ text.Encoding) fields {
 func TestNodeSMPPAsClientAndAsCarrier(t *testing.T) {
 	st := newStage(t, library{name: "node-smpp", version: 0x50, start: startNode, message: nodeMessage})
 	st.run(t)
-	st.wire.agrees(t)
+	st.wire.agrees(t, 0)
 }

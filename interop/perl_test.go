@@ -21,5 +21,5 @@ func startPerl(t *testing.T, role string) *peer {
 func TestNetSMPPAsClientAndAsCarrier(t *testing.T) {
 	st := newStage(t, library{name: "Net::SMPP", version: 0x34, start: startPerl, message: octetMessage})
 	st.run(t)
-	st.wire.agrees(t)
+	st.wire.agrees(t, 0)
 }

@@ -19,12 +19,13 @@ import (
 )
 
 // agrees has tshark decode all that passed and compares it, PDU by PDU and parameter by
-// parameter, with what smpp/pdu reads of the same octets.
-func (c *capture) agrees(t *testing.T) {
+// parameter, with what smpp/pdu reads of the same octets. So many PDUs are malformed, for
+// tshark and for us.
+func (c *capture) agrees(t *testing.T, malformed int) {
 	t.Run("tshark reads every PDU as we do", func(t *testing.T) {
 		theirs := dissect(t, c)
 		ours := c.streams()
-		total := 0
+		total, refused := 0, 0
 		for s, octets := range ours {
 			frames := cut(t, s, octets)
 			total += len(frames)
@@ -33,11 +34,16 @@ func (c *capture) agrees(t *testing.T) {
 				continue
 			}
 			for i, frame := range frames {
-				compare(t, s, i, frame, theirs[s][i])
+				if !compare(t, s, i, frame, theirs[s][i]) {
+					refused++
+				}
 			}
 		}
 		if total == 0 {
 			t.Error("nothing was captured")
+		}
+		if refused != malformed {
+			t.Errorf("%d PDUs are malformed, want %d", refused, malformed)
 		}
 		t.Logf("%d PDUs on %d connections", total, len(ours)/2)
 	})
@@ -68,8 +74,11 @@ type param struct {
 	octets string
 }
 
-func compare(t *testing.T, s stream, i int, frame []byte, theirs *node) {
+// compare returns whether the PDU is well formed, for us and for tshark: when they
+// disagree even on that, the test fails.
+func compare(t *testing.T, s stream, i int, frame []byte, theirs *node) (wellFormed bool) {
 	t.Helper()
+	complaint := ""
 	// About the text tshark may say what it likes: it knows data_coding 1 as ASCII, and
 	// node-smpp's GSM octets below it have characters that ASCII has not.
 	theirs.each(func(n *node) bool {
@@ -77,14 +86,16 @@ func compare(t *testing.T, s stream, i int, frame []byte, theirs *node) {
 			return false
 		}
 		if strings.Contains(n.Name, "malformed") || n.Name == "_ws.expert" {
-			t.Errorf("%v, PDU %d: tshark says %q of %x", s, i, n.Showname, frame)
+			complaint = n.Showname
 		}
 		return true
 	})
 	want, err := params(frame)
+	if (err != nil) != (complaint != "") {
+		t.Errorf("%v, PDU %d: tshark says %q, we %v, of\n%x", s, i, complaint, err, frame)
+	}
 	if err != nil {
-		t.Errorf("%v, PDU %d: we refuse it, tshark does not: %v\n%x", s, i, err, frame)
-		return
+		return false
 	}
 	have := wireParams(theirs)
 	for k := range max(len(want), len(have)) {
@@ -97,9 +108,10 @@ func compare(t *testing.T, s stream, i int, frame []byte, theirs *node) {
 		}
 		if w != h {
 			t.Errorf("%v, PDU %d: we read %s %q, tshark %s %q, of\n%x", s, i, w.name, w.octets, h.name, h.octets, frame)
-			return
+			return true
 		}
 	}
+	return true
 }
 
 // node is an element of tshark's PDML: a packet, a protocol or a field.
@@ -184,14 +196,19 @@ func dissect(t *testing.T, c *capture) map[stream][]*node {
 				if port > esmePort {
 					s = stream{port - esmePort, n.Name == "tcp.srcport"}
 				}
-			case "_ws.malformed":
-				t.Errorf("%v: tshark calls a packet malformed", s)
 			}
 			return true
 		})
 		for i := range packet.Protos {
-			if p := &packet.Protos[i]; p.Name == "smpp" {
+			switch p := &packet.Protos[i]; p.Name {
+			case "smpp":
 				all[s] = append(all[s], p)
+			case "_ws.malformed": // of the PDU before it
+				if n := len(all[s]); n > 0 {
+					all[s][n-1].Fields = append(all[s][n-1].Fields, *p)
+				} else {
+					t.Errorf("%v: tshark finds a packet malformed", s)
+				}
 			}
 		}
 	}
