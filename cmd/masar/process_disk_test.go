@@ -109,6 +109,7 @@ func diskSite(t *testing.T, o smpptest.SMSCOptions) (*site, *filler, *received, 
 // a status that every client repeats, then receipts are too, and all of it resumes by
 // itself; nothing that was accepted is lost.
 func TestADiskThatAnotherFillsAndFreesCostsNothingAccepted(t *testing.T) {
+	t.Parallel()
 	s, other, got, carrier := diskSite(t, smpptest.SMSCOptions{
 		Latency: 5 * time.Millisecond, ReceiptDelay: 1500 * time.Millisecond, ReceiptJitter: 1500 * time.Millisecond, ReceiptRetry: 100 * time.Millisecond,
 	})
@@ -167,6 +168,7 @@ func TestADiskThatAnotherFillsAndFreesCostsNothingAccepted(t *testing.T) {
 // gateway lives on its ballast, or ends with exit code 1 and says why; with room again
 // and a start, nothing that was accepted is lost.
 func TestADiskFilledToTheLastOctetCostsNothingAccepted(t *testing.T) {
+	t.Parallel()
 	s, other, got, _ := diskSite(t, smpptest.SMSCOptions{Latency: 5 * time.Millisecond, ReceiptDelay: 200 * time.Millisecond, ReceiptRetry: 100 * time.Millisecond})
 	gateway := s.start()
 	load := s.load(smppload.Options{Binds: 2, Window: 50, Rate: 2000, Duration: 8 * time.Second, Receipts: true, Reconnect: true, Linger: 500 * time.Millisecond})

@@ -28,9 +28,9 @@ import (
 // sockets and real disks: what a signal, a full disk or a hostile peer does to a process
 // cannot be seen from inside one. Everything else about the gateway is tested in its rooms.
 
-// binary builds masar once for all process tests; with -race, a binary that watches for
+// masarBinary builds masar once for all process tests; with -race, a binary that watches for
 // races itself.
-var binary = sync.OnceValues(func() (string, error) {
+var masarBinary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "masar-test-")
 	if err != nil {
 		return "", err
@@ -73,7 +73,7 @@ type process struct {
 // launch starts the binary. What still runs at the end of the test is killed then.
 func launch(t testing.TB, name string, args ...string) *process {
 	t.Helper()
-	path, err := binary()
+	path, err := masarBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
