@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -25,10 +26,12 @@ carrier or account did not change are not touched.`,
 			if err := f.call(cmd.Context(), http.MethodPost, "/v1/reload", &answer); err != nil {
 				return err
 			}
+			changed := false
 			for _, c := range answer.Changes {
 				fmt.Fprintln(cmd.OutOrStdout(), c)
+				changed = changed || !strings.HasPrefix(c, warningPrefix)
 			}
-			if len(answer.Changes) == 0 {
+			if !changed {
 				fmt.Fprintln(cmd.OutOrStdout(), "nothing changed")
 			}
 			return nil

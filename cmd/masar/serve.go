@@ -228,11 +228,14 @@ func (d *daemon) reload(ctx context.Context) ([]string, error) {
 		changes = append(changes, line)
 	}
 	for _, w := range warnings {
-		changes = append(changes, "warning: "+w.String())
+		changes = append(changes, warningPrefix+w.String())
 	}
 	d.cfg = cfg
 	return changes, nil
 }
+
+// warningPrefix marks, among the lines a reload prints, those that are no change.
+const warningPrefix = "warning: "
 
 // needsRestart: what is opened once at start.
 func needsRestart(change string) bool {
