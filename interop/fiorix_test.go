@@ -70,6 +70,16 @@ func (f *fiorixSMSC) hears(c ftest.Conn, m fpdu.Body) {
 	}
 }
 
+// answer awaits the gateway's answer to a deliver_sm.
+func (f *fiorixSMSC) answer(t *testing.T, p fpdu.Body) pdu.Status {
+	t.Helper()
+	for {
+		if h := next(t, "deliver_sm_resp", f.answers); h.Seq == p.Header().Seq {
+			return pdu.Status(h.Status)
+		}
+	}
+}
+
 // receipt is the receipt of a submit_sm, its id in decimal.
 func (f *fiorixSMSC) receipt(m fpdu.Body) fpdu.Body {
 	now := time.Now().UTC().Format("0601021504")
@@ -247,24 +257,22 @@ func TestGoSMPPAsClientAndAsCarrier(t *testing.T) {
 	})
 
 	t.Run("mobile-originated", func(t *testing.T) {
-		smsc.sends <- deliverSM(handset, shortCode, 0, pdutext.UCS2(arabic))
-		p := next(t, "deliver_sm", heard).Fields()
-		if got := string(pdutext.UCS2(p[pdufield.ShortMessage].Bytes()).Decode()); got != arabic || p[pdufield.DestinationAddr].String() != shortCode {
-			t.Errorf("the client reads %q to %v", got, p[pdufield.DestinationAddr])
+		p := deliverSM(handset, shortCode, 0, pdutext.UCS2(arabic))
+		smsc.sends <- p
+		f := next(t, "deliver_sm", heard).Fields()
+		if got := string(pdutext.UCS2(f[pdufield.ShortMessage].Bytes()).Decode()); got != arabic || f[pdufield.DestinationAddr].String() != shortCode {
+			t.Errorf("the client reads %q to %v", got, f[pdufield.DestinationAddr])
+		}
+		if got := smsc.answer(t, p); got != pdu.ESME_ROK {
+			t.Errorf("answered with %v", got)
 		}
 	})
 
 	t.Run("its deliver_sm as it writes it is refused, and the bind lives", func(t *testing.T) {
-		for drained := false; !drained; {
-			select {
-			case <-smsc.answers:
-			default:
-				drained = true
-			}
-		}
-		smsc.sends <- deliverSM(handset, shortCode, 0, pdutext.Raw("one octet too many")).(mended).Body
-		if h := next(t, "deliver_sm_resp", smsc.answers); pdu.Status(h.Status) != pdu.ESME_RINVTLVSTREAM {
-			t.Errorf("answered with %v", pdu.Status(h.Status))
+		p := deliverSM(handset, shortCode, 0, pdutext.Raw("one octet too many")).(mended).Body
+		smsc.sends <- p
+		if got := smsc.answer(t, p); got != pdu.ESME_RINVTLVSTREAM {
+			t.Errorf("answered with %v", got)
 		}
 	})
 

@@ -83,8 +83,9 @@ carriers:
     addr: "127.0.0.1:{{.Carrier}}"
     system_id: {{.CarrierID}}
     password: {{.CarrierPassword}}
-    binds: { {{.Mode}}: 1}
+    binds: {transceiver: 1}
     window: 20
+    segmentation: {{.Segmentation}}
     timers: {enquire_link: {{.EnquireLink}}}
     reconnect: {min: 50ms, max: 200ms}
     receipts: {id: {resp: hex, receipt: decimal}}
@@ -96,7 +97,7 @@ mobile_originated: [{to: "{{.ShortCode}}", account: {{.Account}}}]
 type settings struct {
 	Carrier                    int // port of the carrier
 	CarrierID, CarrierPassword string
-	Mode                       string        // transceiver where empty
+	Segmentation               string        // udh8 where empty
 	EnquireLink                time.Duration // towards the carrier; 500ms where 0
 
 	Data, Account, Hash, ShortCode string // filled in
@@ -130,8 +131,8 @@ func startGateway(t *testing.T, s settings) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Mode == "" {
-		s.Mode = "transceiver"
+	if s.Segmentation == "" {
+		s.Segmentation = "udh8"
 	}
 	if s.EnquireLink == 0 {
 		s.EnquireLink = 500 * time.Millisecond

@@ -120,6 +120,13 @@ func (c *capture) add(k chunk) {
 	c.chunks = append(c.chunks, k)
 }
 
+// frozen is what has passed up to now.
+func (c *capture) frozen() *capture {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return &capture{conns: c.conns, chunks: c.chunks[:len(c.chunks):len(c.chunks)]}
+}
+
 // streams are the octets of each direction.
 func (c *capture) streams() map[stream][]byte {
 	c.mu.Lock()

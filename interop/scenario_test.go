@@ -18,6 +18,7 @@ type library struct {
 	version uint8 // interface_version of its binds
 	start   func(t *testing.T, role string) *peer
 	message func(s string, e text.Encoding) fields // short_message as its users give it
+	multi   bool                                   // whether the scenario has submit_multi
 }
 
 // stage is the gateway between two processes of one library, with a relay on either side.
@@ -41,14 +42,16 @@ const (
 	carrierP = "secret"
 )
 
-func newStage(t *testing.T, lib library) *stage {
+// newStage starts everything; of s only what differs from the other tests is given.
+func newStage(t *testing.T, lib library, s settings) *stage {
 	t.Helper()
 	st := &stage{lib: lib, wire: new(capture), ids: 0xDEADBEEF00}
 	st.smsc = lib.start(t, "smsc")
 	st.client = lib.start(t, "esme")
 	smscPort := st.smsc.listens(t)
 	toSMSC := st.wire.relay(t, func() string { return fmt.Sprintf("127.0.0.1:%d", smscPort) })
-	st.gw = startGateway(t, settings{Carrier: toSMSC, CarrierID: carrier, CarrierPassword: carrierP})
+	s.Carrier, s.CarrierID, s.CarrierPassword = toSMSC, carrier, carrierP
+	st.gw = startGateway(t, s)
 	st.port = st.wire.relay(t, func() string { return fmt.Sprintf("127.0.0.1:%d", st.gw.port) })
 	st.acceptBind(t)
 	return st
@@ -236,11 +239,15 @@ func (st *stage) run(t *testing.T) {
 	step("message_payload becomes parts and one receipt", st.payload)
 	step("data_sm", st.dataSM)
 	step("TLVs pass through", st.tlvs)
+	if st.lib.multi {
+		step("submit_multi", st.several)
+	}
 	step("query_sm, replace_sm and cancel_sm", st.desk)
 	step("refusals have their status", st.refusals)
 	step("a refusal of the carrier becomes a receipt", st.carrierRefuses)
 	step("a throttled submit goes again", st.throttled)
 	step("mobile-originated", st.mobile)
+	step("alert_notification is taken", st.alert)
 	step("enquire_link both ways", st.enquireLink)
 	step("an unknown command is answered with generic_nack", st.unknownCommand)
 	step("a carrier's unbind is answered and the bind made again", st.carrierUnbinds)
@@ -386,6 +393,39 @@ func (st *stage) tlvs(t *testing.T) {
 	}
 }
 
+// several: one submit_multi to a good number, a bad one and another good one.
+func (st *stage) several(t *testing.T) {
+	f := st.lib.message("to several", text.GSM7)
+	f["source_addr_ton"], f["source_addr"] = 5, sender
+	dests := []fields{}
+	for _, to := range []string{handset, "nobody", "966507654321"} {
+		dests = append(dests, fields{"dest_addr_ton": 1, "dest_addr_npi": 1, "destination_addr": to})
+	}
+	f["dest_address"] = dests
+	r := st.client.asks(t, "trx", "submit_multi", f, pdu.ESME_ROK)
+	bad, _ := r.Fields["unsuccess_sme"].([]any)
+	if len(bad) != 1 || len(r.text("message_id")) != 16 {
+		t.Fatalf("submit_multi_resp %v", r.Fields)
+	}
+	one, _ := bad[0].(map[string]any)
+	if one["destination_addr"] != "nobody" || one["error_status_code"] != float64(pdu.ESME_RINVDSTADR) {
+		t.Errorf("unsuccess_sme %v", one)
+	}
+	to := map[string]bool{}
+	for range 2 {
+		sm := st.smsc.takes(t, "submit_sm")
+		st.ids++
+		st.smsc.answers(t, sm, pdu.ESME_ROK, fields{"message_id": fmt.Sprintf("%X", st.ids)})
+		to[sm.text("destination_addr")] = true
+		if got := words(t, sm); got != "to several" {
+			t.Errorf("the carrier reads %q", got)
+		}
+	}
+	if !to[handset] || !to["966507654321"] {
+		t.Errorf("submit_sm to %v", to)
+	}
+}
+
 func (st *stage) queries(t *testing.T, id string, want pdu.State, ended bool) {
 	t.Helper()
 	r := st.client.asks(t, "trx", "query_sm", fields{"message_id": id, "source_addr_ton": 5, "source_addr": sender}, pdu.ESME_ROK)
@@ -513,6 +553,14 @@ func (st *stage) mobile(t *testing.T) {
 			}
 		}
 	}
+}
+
+// alert: it has no answer, and the bind lives.
+func (st *stage) alert(t *testing.T) {
+	st.smsc.sends(t, st.session, "alert_notification", fields{
+		"source_addr_ton": 1, "source_addr_npi": 1, "source_addr": handset, "esme_addr_ton": 3, "esme_addr_npi": 0, "esme_addr": shortCode,
+	})
+	st.smsc.asks(t, st.session, "enquire_link", fields{}, pdu.ESME_ROK)
 }
 
 func (st *stage) enquireLink(t *testing.T) {

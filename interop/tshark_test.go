@@ -20,9 +20,10 @@ import (
 
 // agrees has tshark decode all that passed and compares it, PDU by PDU and parameter by
 // parameter, with what smpp/pdu reads of the same octets. So many PDUs are malformed, for
-// tshark and for us.
+// tshark and for us. Nothing may be under way any more: stop the gateway first.
 func (c *capture) agrees(t *testing.T, malformed int) {
 	t.Run("tshark reads every PDU as we do", func(t *testing.T) {
+		c := c.frozen()
 		theirs := dissect(t, c)
 		ours := c.streams()
 		total, refused := 0, 0
@@ -407,6 +408,10 @@ func params(frame []byte) ([]param, error) {
 		w.octet("registered_delivery", p.RegisteredDelivery)
 		w.octet("sm_default_msg_id", p.DefaultMsgID)
 		w.message(p.ShortMessage)
+		w.tlvs(p.TLVs)
+	case *pdu.AlertNotification:
+		w.address("source", "source_addr", p.Source)
+		w.address("esme", "esme_addr", p.ESME)
 		w.tlvs(p.TLVs)
 	default:
 		panic("no parameters written down for " + h.Command.String())
