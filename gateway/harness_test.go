@@ -552,3 +552,5 @@ func (b *logBook) all() []logLine {
 	defer b.mu.Unlock()
 	return slices.Clone(b.lines)
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
