@@ -67,6 +67,7 @@ type life struct {
 	slots chan struct{}
 	lanes chan struct{}
 	outs  chan struct{}
+	refs  chan *queue.Ref // never full: inFlight at most
 	await bool
 	left  atomic.Int64
 	done  chan struct{}
@@ -105,7 +106,7 @@ func (l *life) pull(wg *sync.WaitGroup) {
 					Info: queue.PartInfo{Attempt: 1, Part: 1, Of: 1, Carrier: 7, CarrierID: fmt.Sprintf("%08x", n), Sent: claims[i].M.Accepted}}
 				d := queue.DoneFunc(func(error) { l.finish() })
 				if l.await {
-					d = func(error) { l.receipt(p.Ref) }
+					d = func(error) { l.refs <- p.Ref }
 				}
 				if err := l.s.Commit(l.b.Context(), d, p); err != nil {
 					l.b.Error(err)
@@ -115,18 +116,25 @@ func (l *life) pull(wg *sync.WaitGroup) {
 	}
 }
 
-// receipt runs on the committer, as a correlator that has the ref in its LRU would be fed.
-func (l *life) receipt(ref *queue.Ref) {
-	m := ref.M
-	f := &queue.Final{Ref: ref, State: pdu.StateDelivered, At: m.Accepted, Deliver: &queue.Delivery{
-		Account: 1, Message: m.ID, Created: m.Accepted, Expires: m.Expires, Source: m.Dest, Dest: m.Source, ESMClass: 4,
-		ShortMessage: make([]byte, 120),
-	}}
-	go func() {
+// correlate is the correlator: it has every ref in its LRU.
+func (l *life) correlate(wg *sync.WaitGroup) {
+	defer wg.Done()
+	for {
+		var ref *queue.Ref
+		select {
+		case ref = <-l.refs:
+		case <-l.done:
+			return
+		}
+		m := ref.M
+		f := &queue.Final{Ref: ref, State: pdu.StateDelivered, At: m.Accepted, Deliver: &queue.Delivery{
+			Account: 1, Message: m.ID, Created: m.Accepted, Expires: m.Expires, Source: m.Dest, Dest: m.Source, ESMClass: 4,
+			ShortMessage: make([]byte, 120),
+		}}
 		if err := l.s.Commit(l.b.Context(), acceptDone{}, f); err != nil {
 			l.b.Error(err)
 		}
-	}()
+	}
 }
 
 func (l *life) pump(wg *sync.WaitGroup) {
@@ -162,7 +170,7 @@ func poke(c chan struct{}) {
 func runLife(b *testing.B, await bool) {
 	count := new(syncs)
 	s := benchStore(b, errorfs.Wrap(vfs.Default, count))
-	l := &life{b: b, s: s, slots: make(chan struct{}, inFlight), lanes: make(chan struct{}, 1), outs: make(chan struct{}, 1), await: await, done: make(chan struct{})}
+	l := &life{b: b, s: s, slots: make(chan struct{}, inFlight), lanes: make(chan struct{}, 1), outs: make(chan struct{}, 1), await: await, refs: make(chan *queue.Ref, inFlight), done: make(chan struct{})}
 	l.left.Store(int64(b.N))
 	s.Watch(func(queue.Lane) { poke(l.lanes) }, func(uint32) { poke(l.outs) })
 	msgs := make([]*queue.Message, b.N)
@@ -175,7 +183,8 @@ func runLife(b *testing.B, await bool) {
 	b.ResetTimer()
 	began, used := time.Now(), cpu()
 	var wg sync.WaitGroup
-	wg.Add(2)
+	wg.Add(3)
+	go l.correlate(&wg)
 	go l.pull(&wg)
 	go l.pump(&wg)
 	for i := range b.N {
