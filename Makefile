@@ -9,10 +9,10 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VCS := $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race bench fuzz lint vet clean
+.PHONY: help run build test race bench backlog fuzz lint vet clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## the gateway on examples/masar.yaml with three simulated carriers; Ctrl-C stops all
 	@bin/masar demo --config examples/masar.yaml
@@ -29,6 +29,11 @@ race: interop/node/node_modules/.package-lock.json ## the tests under the race d
 bench: build ## messages/s, CPU and latency of sim + gateway + load as three processes; codec and store benchmarks
 	bin/masar bench
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 1s ./smpp/pdu ./queue/...
+
+BACKLOG ?= 5000000
+
+backlog: ## BACKLOG messages (default 5,000,000) wait on disk: memory, start, rate while they drain; some minutes and 4 GB
+	BACKLOG=$(BACKLOG) $(GO) test -count=1 -timeout 60m -v -run '^TestABacklogCostsNoMemoryAndNoTimeAtStart$$' ./cmd/masar
 
 fuzz: ## each Fuzz target FUZZTIME long (default 60s)
 	@set -e; for package in $$($(GO) list ./...); do \
