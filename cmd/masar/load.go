@@ -71,7 +71,7 @@ or left unanswered.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&o.Addr, "addr", runAddr, "the gateway's host:port")
-	f.StringVar(&o.SystemID, "system-id", runSystemID, "account to bind as")
+	f.StringVar(&o.SystemID, "system-id", runLoadID, "account to bind as")
 	f.StringVar(&o.Password, "password", "", "its password; better --password-file or MASAR_PASSWORD")
 	f.StringVar(&passwordFile, "password-file", "", "file whose first line is the password")
 	f.IntVar(&o.Binds, "binds", 1, "connections that submit")

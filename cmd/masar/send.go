@@ -23,6 +23,7 @@ import (
 const (
 	runAddr     = "127.0.0.1:2775"
 	runSystemID = "civil-affairs"
+	runLoadID   = "load" // an account without a limit
 	runPassword = "demo"
 	runSender   = "AHWAL"
 )
