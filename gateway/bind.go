@@ -86,8 +86,8 @@ func (b *bind) Ended(s *smpp.Session, unanswered []any, err error) {
 	}
 	c.mu.Unlock()
 	c.met.up(b.mode).Dec()
-	c.outstanding.Add(-int64(len(unanswered)))
 	c.corr.lost(unanswered)
+	c.outstanding.Add(-int64(len(unanswered)))
 	if len(unanswered) > 0 {
 		c.log.Warn("carrier session ended with submits unanswered", slog.Uint64("session", s.ID()), slog.Int("unanswered", len(unanswered)), slog.Any("err", err))
 	}
@@ -102,8 +102,8 @@ func (b *bind) Response(_ *smpp.Session, token any, a smpp.Answer) {
 		b.c.corr.late(p, a)
 		return
 	}
-	b.c.outstanding.Add(-1)
 	b.c.corr.answer(p, a)
+	b.c.outstanding.Add(-1)
 	b.c.wakeUp()
 }
 

@@ -45,10 +45,10 @@ const (
 // event is one thing that the correlator is told.
 type event struct {
 	kind    eventKind
+	class   AnswerClass
 	status  pdu.Status
 	part    *flightPart
 	id      string // of the response, normalised
-	err     error  // why there is no answer
 	at      time.Time
 	rec     *inbound
 	message queue.ID
@@ -57,8 +57,9 @@ type event struct {
 type eventKind uint8
 
 const (
-	answerCame     eventKind = iota // part, status, id, err, at
+	answerCame     eventKind = iota // part, class, status, id, at: no throttle
 	answerLate                      // the same, after its ErrTimeout
+	noAnswerCame                    // part: and its route's policy is not to send it again
 	flightEmpty                     // part: a stopped flight has nothing on the wire any more
 	flightExpired                   // part: the validity of what is not sent yet has ended
 	attemptEnded                    // message: it begins anew over another carrier
@@ -125,20 +126,53 @@ func (k *correlator) finish() {
 	k.wakeUp()
 }
 
-// answer takes a submit_sm_resp over from a session's reader.
+// answer takes a submit_sm_resp over from a session's reader, or word that none came. What
+// keeps the dispatcher from sending on is said here and now: once the correlator gets to
+// it the next part, or the next message of the lane, would be on the wire already.
 func (k *correlator) answer(p *flightPart, a smpp.Answer) {
-	e := event{part: p, status: a.Header.Status, err: a.Err, at: a.At}
-	if a.Err == nil {
-		k.c.met.latency.Observe(a.At.Sub(a.Sent).Seconds())
-		e.id = messageID(a)
-		if a.Header.Command == pdu.CmdGenericNack && a.Header.Status == pdu.ESME_ROK {
-			e.status = pdu.ESME_RUNKNOWNERR // a refusal that says nothing
-		}
-		if k.c.opt.classify(e.status) == AnswerOK {
-			k.c.unrecorded.Add(1)
-		}
+	if a.Err != nil {
+		k.unanswered(p, TimedOut)
+		return
+	}
+	k.c.met.latency.Observe(a.At.Sub(a.Sent).Seconds())
+	e := event{part: p, status: a.Header.Status, id: messageID(a), at: a.At}
+	if a.Header.Command == pdu.CmdGenericNack && a.Header.Status == pdu.ESME_ROK {
+		e.status = pdu.ESME_RUNKNOWNERR // a refusal that says nothing
+	}
+	e.class = k.c.opt.classify(e.status)
+	k.c.met.answer(e.class)
+	if e.class != AnswerThrottle && !k.c.heard.Load() {
+		k.c.heard.Store(true)
+	}
+	switch e.class {
+	case AnswerThrottle:
+		k.c.giveBack(p, true)
+		return
+	case AnswerOK:
+		k.c.unrecorded.Add(1)
+	default:
+		p.f.stopped.Store(true)
 	}
 	k.put(e)
+}
+
+// unanswered follows the route's policy for a submit_sm that the carrier may have taken
+// or not. Any goroutine.
+func (k *correlator) unanswered(p *flightPart, cause UncertainCause) {
+	k.noteUncertain(p.f, cause)
+	if p.f.policy() == Resend {
+		k.c.giveBack(p, false)
+		return
+	}
+	p.f.stopped.Store(true)
+	k.put(event{kind: noAnswerCame, part: p})
+}
+
+// lost takes the parts that were unanswered when their session ended.
+func (k *correlator) lost(tokens []any) {
+	for _, t := range tokens {
+		k.unanswered(t.(*flightPart), SessionEnded)
+	}
 }
 
 // late takes an answer that came after its time.
@@ -155,19 +189,6 @@ func messageID(a smpp.Answer) string {
 }
 
 var errSessionEnded = errors.New("the session ended before the answer")
-
-// lost takes the parts that were unanswered when their session ended.
-func (k *correlator) lost(tokens []any) {
-	if len(tokens) == 0 {
-		return
-	}
-	now := time.Now()
-	events := make([]event, 0, len(tokens))
-	for _, t := range tokens {
-		events = append(events, event{part: t.(*flightPart), err: errSessionEnded, at: now})
-	}
-	k.put(events...)
-}
 
 // unreadable takes a receipt that names no message or no state.
 func (k *correlator) unreadable(r *inbound) { k.put(event{kind: receiptBroken, rec: r}) }
@@ -219,6 +240,9 @@ func (k *correlator) take(e *event) {
 		k.answered(e)
 	case answerLate:
 		k.lateAnswer(e)
+	case noAnswerCame:
+		k.doom(e.part.f, fate{class: AnswerPermanent, uncertain: true, set: true})
+		k.home(e.part.f)
 	case flightEmpty:
 		k.concludeFlight(e.part.f)
 	case flightExpired:

@@ -69,7 +69,9 @@ func (d *dispatcher) run(ctx context.Context) {
 func (d *dispatcher) end() {
 	d.listen()
 	for _, f := range d.open {
-		d.release(f)
+		if !f.stopped.Load() {
+			d.release(f)
+		}
 	}
 	d.open = nil
 	d.c.begun.Store(0)

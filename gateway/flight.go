@@ -34,7 +34,7 @@ type flight struct {
 	oneTodo [1]uint8
 
 	out     atomic.Int32
-	stopped atomic.Bool // set by the correlator
+	stopped atomic.Bool // set with the answer that stops it, by a session's reader or the correlator
 
 	// The correlator's, and the dispatcher's while out is zero.
 	answered int

@@ -243,14 +243,14 @@ const (
 
 // CarrierReceipts is how a carrier writes its receipts.
 type CarrierReceipts struct {
-	Ask        AskReceipts
-	RespForm   receipt.Form
-	TextForm   receipt.Form
-	RespKnown  bool // false: RespForm is found out by itself
-	TextKnown  bool // false: TextForm is found out by itself
-	Options    receipt.Options
-	LastPart   bool          // only the last part's receipt comes, and decides
-	Wait       time.Duration // longest wait for a receipt after validity; default 24h
+	Ask       AskReceipts
+	RespForm  receipt.Form
+	TextForm  receipt.Form
+	RespKnown bool // false: RespForm is found out by itself
+	TextKnown bool // false: TextForm is found out by itself
+	Options   receipt.Options
+	LastPart  bool          // only the last part's receipt comes, and decides
+	Wait      time.Duration // longest wait for a receipt after validity; default 24h
 }
 
 // AskReceipts says whether a carrier is asked for receipts.

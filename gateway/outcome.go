@@ -95,10 +95,10 @@ func wantsFinal(registered uint8, st pdu.State) bool {
 // matches of one form and none of another the others are no longer tried. What the
 // profile says of one side bounds what is tried.
 type formTrials struct {
-	resp, rec             receipt.Form
-	respKnown, recKnown   bool
-	matches               map[[2]receipt.Form]int
-	last                  [2]receipt.Form
+	resp, rec           receipt.Form
+	respKnown, recKnown bool
+	matches             map[[2]receipt.Form]int
+	last                [2]receipt.Form
 }
 
 const formTrialsEnough = 20

@@ -19,34 +19,28 @@ type fate struct {
 	set       bool
 }
 
-// answered goes on with one part's answer, or with word that none came. The part counts
-// as out until that is done, so that the flight is nobody else's meanwhile.
+// answered goes on with one part's answer that was no throttle. The part counts as out
+// until that is done, so that the flight is nobody else's meanwhile.
 func (k *correlator) answered(e *event) {
 	f := e.part.f
-	if e.err != nil {
-		k.uncertain(e, f)
+	if e.class == AnswerOK {
+		k.record(e, f)
 	} else {
-		class := k.c.opt.classify(e.status)
-		k.c.met.answer(class)
-		if class != AnswerThrottle && !k.c.heard.Load() {
-			k.c.heard.Store(true)
-		}
-		switch class {
-		case AnswerOK:
-			k.record(e, f)
-		case AnswerThrottle:
-			k.c.giveBack(e.part, true)
-		default:
-			f.m.LastErr = e.status
-			k.doom(f, fate{class: class, status: e.status, set: true})
-		}
+		f.m.LastErr = e.status
+		k.doom(f, fate{class: e.class, status: e.status, set: true})
 	}
+	k.home(f)
+}
+
+// home counts a part as no longer out, and ends its flight if that was the last of a
+// stopped one.
+func (k *correlator) home(f *flight) {
 	if f.out.Add(-1) == 0 && f.stopped.Load() {
 		k.concludeFlight(f)
 	}
 }
 
-// giveBack returns a part to the dispatcher, which sends it again.
+// giveBack returns a part to the dispatcher, which sends it again. Any goroutine.
 func (c *carrier) giveBack(p *flightPart, throttled bool) {
 	c.mu.Lock()
 	c.returned = append(c.returned, p)
@@ -57,22 +51,11 @@ func (c *carrier) giveBack(p *flightPart, throttled bool) {
 	if throttled {
 		c.met.throttled.Inc()
 	}
+	f := p.f
+	if f.out.Add(-1) == 0 && f.stopped.Load() {
+		c.corr.put(event{kind: flightEmpty, part: p})
+	}
 	c.wakeUp()
-}
-
-// uncertain follows the route's policy: the carrier may have taken the part or not.
-func (k *correlator) uncertain(e *event, f *flight) {
-	cause := TimedOut
-	if e.err == errSessionEnded {
-		cause = SessionEnded
-	}
-	k.noteUncertain(f, cause)
-	switch {
-	case f.policy() != Resend:
-		k.doom(f, fate{class: AnswerPermanent, uncertain: true, set: true})
-	case !f.stopped.Load():
-		k.c.giveBack(e.part, false)
-	}
 }
 
 // policy is what the route says of submits without an answer.
@@ -328,5 +311,5 @@ func (k *correlator) claimLate(ctx context.Context, e event) []event {
 	f.parts = f.one[:]
 	f.out.Store(1)
 	k.c.unrecorded.Add(1)
-	return []event{{part: &f.one[0], status: e.status, id: e.id, at: e.at}}
+	return []event{{part: &f.one[0], class: AnswerOK, status: e.status, id: e.id, at: e.at}}
 }

@@ -78,10 +78,10 @@ func (w *world) waitsFor(l queue.Lane) string {
 // CarrierView is a carrier's state as an operator sees it.
 type CarrierView struct {
 	Name        string
-	Binds       int   // that can transmit
-	Outstanding int64 // submit_sm without an answer
-	Window      int64 // the most there may be
-	Pace        float64 // submit_sm a second now; 0: no limit
+	Binds       int       // that can transmit
+	Outstanding int64     // submit_sm without an answer
+	Window      int64     // the most there may be
+	Pace        float64   // submit_sm a second now; 0: no limit
 	DownSince   time.Time // zero while bound
 }
 
