@@ -106,6 +106,9 @@ func bench(ctx context.Context, o benchOptions, out, errs io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(errs, "masar bench: %d s a case, %d of %d cores, queue in %s\n", o.seconds, usedCores(o.cores), runtime.NumCPU(), o.data)
+	if busy := loadAverage(); busy > float64(usedCores(o.cores))/2 {
+		fmt.Fprintf(errs, "masar bench: other programs keep this machine busy (load average %.1f): the figures will be worse than they could be\n", busy)
+	}
 	var all []benchResult
 	for _, c := range benchCases {
 		fmt.Fprintf(errs, "masar bench: %s ...\n", c.name)
@@ -142,6 +145,15 @@ func usedCores(limit int) int {
 		return runtime.NumCPU()
 	}
 	return limit
+}
+
+// loadAverage is how many threads ran or wanted to, over the last minute; 0 where /proc does not tell.
+func loadAverage() (v float64) {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err == nil {
+		fmt.Sscanf(string(b), "%f", &v)
+	}
+	return v
 }
 
 // runBench measures one case with processes and a queue of its own.
