@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -141,6 +142,29 @@ func TestEveryImportPointsDown(t *testing.T) {
 	}
 	for _, w := range h.wrong(p) {
 		t.Error(w)
+	}
+}
+
+func TestEveryFileThatIsNamedExists(t *testing.T) {
+	documents, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, path := range append(documents, "../README.md") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("`([a-z0-9_/.]+/[a-z0-9_]+\\.(?:go|yaml|md|sh))`").FindAllStringSubmatch(string(text), -1) {
+			named++
+			if _, err := os.Stat(filepath.Join("..", m[1])); err != nil {
+				t.Errorf("%s names %s: %v", path, m[1], err)
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("only %d files were found named", named)
 	}
 }
 
