@@ -98,7 +98,7 @@ type inbound struct {
 
 func newCorrelator(c *carrier) *correlator {
 	return &correlator{
-		c: c, wake: make(chan struct{}, 1), sent: newSentParts(),
+		c: c, wake: make(chan struct{}, 1), sent: newSentParts(c.g.opt.sentMost),
 		early: map[string][]*inbound{}, jobs: make(chan readersJob, 64),
 		forms: newFormTrials(&c.opt.Receipts),
 	}

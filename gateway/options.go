@@ -39,6 +39,8 @@ type Options struct {
 	ShowNumbers bool          // whole numbers in logs
 
 	Setup Setup
+
+	sentMost int // tests: sent parts a carrier keeps in memory
 }
 
 // Setup is the part of the Options that Reload swaps.

@@ -15,6 +15,7 @@ import (
 // octets, and keeps of each message only what a receipt needs.
 type sentParts struct {
 	parts   *simplelru.LRU[string, *queue.Ref]
+	most    int
 	octets  int
 	several map[queue.ID]*severalParts // while one of its parts is in parts
 }
@@ -43,9 +44,12 @@ type keptPart struct {
 // LRU and the id's place in its map (measured by TestSentPartsStayWithinTheirOctets).
 const partOctets = 600
 
-func newSentParts() sentParts {
-	parts, _ := simplelru.NewLRU[string, *queue.Ref](sentMost, nil) // fails for a size below 1 only
-	return sentParts{parts: parts, several: map[queue.ID]*severalParts{}}
+func newSentParts(most int) sentParts {
+	if most == 0 {
+		most = sentMost
+	}
+	parts, _ := simplelru.NewLRU[string, *queue.Ref](most, nil) // fails for a size below 1 only
+	return sentParts{parts: parts, most: most, several: map[queue.ID]*severalParts{}}
 }
 
 // slim copies what a receipt needs of a message: not its body, and not the submission it
@@ -133,7 +137,7 @@ func (s *sentParts) keep(ref *queue.Ref) {
 		s.parts.Remove(ref.Info.CarrierID)
 		s.forget(old)
 	}
-	for s.parts.Len() > 0 && (s.octets > sentOctets || s.parts.Len() >= sentMost) {
+	for s.parts.Len() > 0 && (s.octets > sentOctets || s.parts.Len() >= s.most) {
 		_, old, _ := s.parts.RemoveOldest()
 		s.forget(old)
 	}

@@ -39,7 +39,7 @@ func TestSentPartsStayWithinTheirOctets(t *testing.T) {
 		t.Skip("allocates 60 MB")
 	}
 	before := heap()
-	s := newSentParts()
+	s := newSentParts(0)
 	for i := range 2 * sentMost {
 		s.add(sentMessage(i), partOf(i, 1, 1))
 	}
@@ -58,7 +58,7 @@ func TestSentPartsStayWithinTheirOctets(t *testing.T) {
 }
 
 func TestTheOldestSentPartIsForgottenFirst(t *testing.T) {
-	s := newSentParts()
+	s := newSentParts(0)
 	s.add(sentMessage(0), partOf(0, 1, 2))
 	for i := range sentMost {
 		s.add(sentMessage(i+1), partOf(i+1, 1, 1))
@@ -82,7 +82,7 @@ func TestTheOldestSentPartIsForgottenFirst(t *testing.T) {
 }
 
 func TestPartsOfOneMessageShareWhatIsKnownOfIt(t *testing.T) {
-	s := newSentParts()
+	s := newSentParts(0)
 	m := sentMessage(0)
 	m.Answers = []queue.PartInfo{partOf(0, 1, 3)}
 	first := s.add(m, partOf(0, 1, 3))
@@ -111,7 +111,7 @@ func TestPartsOfOneMessageShareWhatIsKnownOfIt(t *testing.T) {
 }
 
 func TestACarrierThatUsesAnIDAgainMeansTheNewest(t *testing.T) {
-	s := newSentParts()
+	s := newSentParts(0)
 	s.add(sentMessage(1), partOf(9, 1, 1))
 	s.add(sentMessage(2), partOf(9, 1, 1))
 	if ref, _ := s.get(partOf(9, 1, 1).CarrierID); ref.M.ID != 3 || s.parts.Len() != 1 {
