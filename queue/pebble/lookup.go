@@ -36,6 +36,11 @@ func get(r pdb.Reader, k []byte) ([]byte, error) {
 
 // locate finds a message's rows: side way, sent, the lanes that are not empty, history.
 func (s *Store) locate(r pdb.Reader, account uint32, id queue.ID) (p place, err error) {
+	return s.locateIn(r, func() []queue.Lane { return s.lanesOf(account, uint64(id)) }, id)
+}
+
+// locateIn is locate where the lanes of a reader's moment are known.
+func (s *Store) locateIn(r pdb.Reader, lanes func() []queue.Lane, id queue.ID) (p place, err error) {
 	if v, err := get(r, idKey(nil, kindSide, id)); v != nil || err != nil {
 		if err != nil {
 			return p, err
@@ -50,7 +55,7 @@ func (s *Store) locate(r pdb.Reader, account uint32, id queue.ID) (p place, err 
 	if v, err := get(r, idKey(nil, kindSent, id)); v != nil || err != nil {
 		return place{stage: queue.Sent, record: v}, err
 	}
-	for _, l := range s.lanesOf(account, uint64(id)) {
+	for _, l := range lanes() {
 		if v, err := get(r, laneKey(nil, l, uint64(id))); v != nil || err != nil {
 			return place{stage: queue.Waiting, lane: l, stamp: uint64(id), record: v}, err
 		}
@@ -110,23 +115,26 @@ func (s *Store) Find(ctx context.Context, account uint32, id queue.ID) (queue.Vi
 		return queue.View{}, err
 	}
 	defer s.end()
-	snap, err := s.durable(ctx)
+	// The lanes are those of the snapshot: a message that leaves its lane after it, the
+	// lane's last, would be looked for nowhere.
+	var lanes []queue.Lane
+	snap, err := s.durableAnd(ctx, func() { lanes = s.lanesOf(account, uint64(id)) })
 	if err != nil {
 		return queue.View{}, err
 	}
 	defer snap.Close()
-	v, err := s.view(snap, account, id)
+	p, err := s.locateIn(snap, func() []queue.Lane { return lanes }, id)
+	if err != nil {
+		return queue.View{}, err
+	}
+	v, err := s.view(snap, p, id)
 	if err == nil && account != 0 && v.M.Account != account {
 		return queue.View{}, queue.ErrUnknown
 	}
 	return v, err
 }
 
-func (s *Store) view(r pdb.Reader, account uint32, id queue.ID) (v queue.View, err error) {
-	p, err := s.locate(r, account, id)
-	if err != nil {
-		return v, err
-	}
+func (s *Store) view(r pdb.Reader, p place, id queue.ID) (v queue.View, err error) {
 	v = queue.View{M: new(queue.Message), Stage: p.stage, State: pdu.StateEnroute}
 	switch p.stage {
 	case queue.Ended:
@@ -289,7 +297,7 @@ func (s *Store) ClaimID(ctx context.Context, account uint32, id queue.ID) (queue
 	s.ungrab(it)
 	if account != 0 && (err == queue.ErrFinal || err == queue.ErrSent) {
 		// Another account's message is unknown, not final.
-		if v, verr := s.view(s.db, account, id); verr != nil || v.M.Account != account {
+		if v, verr := s.view(s.db, p, id); verr != nil || v.M.Account != account {
 			err = queue.ErrUnknown
 		}
 	}

@@ -215,9 +215,15 @@ func (s *Store) end() { s.reads.RUnlock() }
 
 // durable gives a snapshot that holds durable rows only: the committer takes it between
 // two batches. The caller closes it.
-func (s *Store) durable(ctx context.Context) (snap *pdb.Snapshot, err error) {
+func (s *Store) durable(ctx context.Context) (*pdb.Snapshot, error) {
+	return s.durableAnd(ctx, func() {})
+}
+
+// durableAnd runs look at the snapshot's moment, when what is in memory fits its rows. When
+// there is an error look may still be running.
+func (s *Store) durableAnd(ctx context.Context, look func()) (snap *pdb.Snapshot, err error) {
 	taken := make(chan *pdb.Snapshot, 1)
-	if err := s.do(ctx, func(*committer) { taken <- s.db.NewSnapshot() }); err != nil {
+	if err := s.do(ctx, func(*committer) { look(); taken <- s.db.NewSnapshot() }); err != nil {
 		select {
 		case snap := <-taken:
 			snap.Close()
