@@ -30,6 +30,16 @@ type CarrierRow struct {
 	DownSeconds float64 `json:"down_s"`
 }
 
+// UncertainRow is one row of GET /v1/uncertain: a submit_sm that had no answer. The carrier
+// may have taken it or not; policy is what its route says to do.
+type UncertainRow struct {
+	MessageID string    `json:"message_id"` // 16 hex digits
+	Carrier   string    `json:"carrier"`
+	Cause     string    `json:"cause"`  // timeout, session_ended, restart
+	Policy    string    `json:"policy"` // resend, fail, hold
+	At        time.Time `json:"at"`
+}
+
 // Problem is an error as the API tells it.
 type Problem struct {
 	Error string `json:"error"`
@@ -42,6 +52,7 @@ func (s *Server) routes(local bool) http.Handler {
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("GET /v1/queue", s.queue)
 	mux.HandleFunc("GET /v1/carriers", s.carriers)
+	mux.HandleFunc("GET /v1/uncertain", s.uncertain)
 	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
 		if !s.allowed(r, local) {
 			answer(w, http.StatusUnauthorized, Problem{"a token is needed: Authorization: Bearer (admin.token_file)"})
@@ -89,6 +100,15 @@ func (s *Server) carriers(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, rows)
 }
 
+// uncertain lists the latest, newest first; masar_uncertain_total counts all.
+func (s *Server) uncertain(w http.ResponseWriter, _ *http.Request) {
+	rows := []UncertainRow{}
+	for _, u := range s.opt.Gateway.Uncertain() {
+		rows = append(rows, UncertainRow{u.Message.String(), u.Carrier, u.Cause.String(), u.Policy.String(), u.At.UTC()})
+	}
+	answer(w, http.StatusOK, rows)
+}
+
 func carrierRow(c gateway.CarrierView) CarrierRow {
 	row := CarrierRow{Name: c.Name, Binds: c.Binds, Outstanding: c.Outstanding, Window: c.Window, Pace: c.Pace}
 	if !c.DownSince.IsZero() {
@@ -108,7 +128,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	io.WriteString(w, "masar: an SMPP gateway\n\n/metrics      Prometheus\n/healthz      the process runs\n/readyz       submits are taken\n/v1/queue     what waits, by carrier and class\n/v1/carriers  the carriers' binds, windows and pace\n")
+	io.WriteString(w, "masar: an SMPP gateway\n\n/metrics      Prometheus\n/healthz      the process runs\n/readyz       submits are taken\n/v1/queue     what waits, by carrier and class\n/v1/carriers  the carriers' binds, windows and pace\n/v1/uncertain submits that had no answer\n")
 }
 
 func answer(w http.ResponseWriter, status int, v any) {
