@@ -70,8 +70,17 @@ func fullFrom(free, minFree int64) (classes int32, receipts bool) {
 	return classes, free < minFree/4
 }
 
+// roomAgain is how much has to be free, in octets, after a full disk that min_free does not
+// watch over.
+const roomAgain = 8 << 20
+
 func (s *Store) judge(free int64) {
 	classes, receipts := fullFrom(free, s.o.MinFree)
+	if s.o.MinFree <= 0 && s.disk.level.Load() == queue.Classes && free < max(2*s.o.Ballast, roomAgain) {
+		// Unwatched, and a write has met a full disk: the ballast that it was given is not
+		// for submits.
+		classes, receipts = queue.Classes, true
+	}
 	s.disk.free.Store(free)
 	s.disk.receipts.Store(receipts)
 	if was := s.disk.level.Swap(classes); (was == queue.Classes) != (classes == queue.Classes) {
@@ -109,7 +118,7 @@ func (s *Store) watchDisk() {
 			return
 		}
 		s.judge(free)
-		if free > s.o.MinFree+2*s.o.Ballast {
+		if free > max(s.o.MinFree, 0)+2*max(s.o.Ballast, 0) {
 			s.makeBallast()
 		}
 	}
@@ -138,10 +147,7 @@ func (s *Store) makeBallast() {
 	}
 	fs := s.o.FS
 	name := fs.PathJoin(s.o.Dir, ballastFile)
-	if fi, err := fs.Stat(name); err == nil && fi.Size() >= s.o.Ballast {
-		s.disk.ballast = true
-		return
-	}
+	// One from the last run is made anew: its size does not tell whether its octets are there.
 	f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
 	if err == nil {
 		err = errors.Join(f.Preallocate(0, s.o.Ballast), f.Close())

@@ -142,9 +142,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	for range 2 {
 		s.wg.Go(s.refiller)
 	}
-	if o.MinFree > 0 {
-		s.wg.Go(s.watchDisk)
-	}
+	s.wg.Go(s.watchDisk)
 	return s, nil
 }
 
