@@ -554,3 +554,12 @@ func (b *logBook) all() []logLine {
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// scriptDial gives the test the other end of each connection a carrier's bind makes.
+func scriptDial(t *testing.T, conns chan<- *peer) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := smpptest.Pipe(256<<10, netip.MustParseAddrPort("10.9.0.1:40000"))
+		conns <- &peer{t: t, conn: theirs}
+		return ours, nil
+	}
+}
