@@ -73,6 +73,11 @@ func errCode(b []byte) string {
 // mobile takes messages from handsets to accounts, by destination, first keyword or
 // pattern. Parts are stored before they are acknowledged; an account that wants whole
 // messages, and a rule that looks at the text, wait for all of them.
+//
+// It does not use text.Reassembler, which keeps the octets of texts: here each part stays
+// the deliver_sm it was, because an incomplete set goes out part by part, the store holds
+// the same parts under the same key, and a part that comes twice is answered only when it
+// is on disk.
 type mobile struct {
 	g     *Gateway
 	inbox chan moved

@@ -1,0 +1,159 @@
+package gateway
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"masar/queue"
+	"masar/smpp/pdu"
+	"masar/smpp/text"
+)
+
+func TestTextsThatAnAccountMaySend(t *testing.T) {
+	gsm := text.Codings{One: text.ASCII}
+	for _, row := range []struct {
+		name    string
+		codings text.Codings
+		class   uint8
+		coding  uint8
+		body    string
+		tlvs    pdu.TLVs
+		want    Refusal
+	}{
+		{"GSM", gsm, 0, 0, "hello\x00", nil, Accepted},
+		{"GSM with an eighth bit", gsm, 0, 0, "caf\xe9", nil, BadText},
+		{"the same as Latin-1 by the account's option", text.Codings{Default: text.Latin1}, 0, 0, "caf\xe9", nil, Accepted},
+		{"ASCII", gsm, 0, 1, "hello", nil, Accepted},
+		{"NUL in ASCII", gsm, 0, 1, "a\x00", nil, BadText},
+		{"data_coding 1 as GSM by option", text.Codings{One: text.GSM7}, 0, 1, "a\x00", nil, Accepted},
+		{"Latin-1", gsm, 0, 3, "caf\xe9", nil, Accepted},
+		{"UCS-2", gsm, 0, 8, "\x06\x45", nil, Accepted},
+		{"an odd octet", gsm, 0, 8, "\x06\x45\x06", nil, BadText},
+		{"half a pair", gsm, 0, 8, "\xd8\x3d", nil, BadText},
+		{"half a pair in a client's own part", gsm, pdu.ESMClassUDHI, 8, "\x05\x00\x03\x01\x02\x01\xd8\x3d", nil, Accepted},
+		{"half a pair in a SAR part", gsm, 0, 8, "\xd8\x3d", pdu.TLVs(nil).AppendUint8(pdu.TagSARTotalSegments, 2), Accepted},
+		{"flash UCS-2", gsm, 0, 0x18, "\xd8\x3d", nil, BadText},
+		{"binary", gsm, 0, 4, "\x00\xff", nil, Accepted},
+		{"a coding nobody reads", gsm, 0, 0x0D, "\x00\xff", nil, Accepted},
+		{"a header and nothing behind it", gsm, pdu.ESMClassUDHI, 0, "\x05\x00\x03\x01\x02\x01", nil, Accepted},
+		{"a header that runs out", gsm, pdu.ESMClassUDHI, 0, "\x05\x00\x03", nil, BrokenUDH},
+	} {
+		o := Account{Codings: row.codings}
+		if no := checkText(&o, row.class, row.coding, []byte(row.body), row.tlvs); no.why != row.want {
+			t.Errorf("%s: %v (%s), want %v", row.name, no.why, no.detail, row.want)
+		}
+	}
+}
+
+func TestLengthsAreCountedInParts(t *testing.T) {
+	o := Account{Codings: text.Codings{One: text.ASCII}}
+	sar := pdu.TLVs(nil).AppendUint8(pdu.TagSARTotalSegments, 3)
+	for _, row := range []struct {
+		name  string
+		m     queue.Message
+		body  string
+		most  int
+		style text.Style
+		want  bool
+	}{
+		{"160 septets in one", queue.Message{}, strings.Repeat("x", 160), 1, text.UDH8, true},
+		{"161 in one", queue.Message{}, strings.Repeat("x", 161), 1, text.UDH8, false},
+		{"161 in two", queue.Message{}, strings.Repeat("x", 161), 2, text.UDH8, true},
+		{"306 in two of UDH8", queue.Message{}, strings.Repeat("x", 306), 2, text.UDH8, true},
+		{"306 in two of UDH16", queue.Message{}, strings.Repeat("x", 306), 2, text.UDH16, false},
+		{"anything in one of payload", queue.Message{}, strings.Repeat("x", 5000), 1, text.Payload, true},
+		{"more than 255 parts", queue.Message{}, strings.Repeat("x", 153*255+1), 255, text.UDH8, false},
+		{"the client's own part", queue.Message{TLVs: sar}, strings.Repeat("x", 200), 1, text.UDH8, true},
+	} {
+		if got := shortEnough(&o, &row.m, []byte(row.body), row.most, row.style); got != row.want {
+			t.Errorf("%s: %v", row.name, got)
+		}
+	}
+}
+
+func TestAddressesAreTypedByTheAccountsRule(t *testing.T) {
+	c := &client{}
+	for _, row := range []struct {
+		name    string
+		o       Account
+		written queue.Address
+		want    queue.Address
+		kept    queue.Address // DestWritten
+	}{
+		{"already right", Account{}, queue.Address{TON: 1, NPI: 1, Addr: "966501234567"}, queue.Address{TON: 1, NPI: 1, Addr: "966501234567"}, queue.Address{}},
+		{"national", Account{}, queue.Address{TON: 2, NPI: 1, Addr: "0501234567"}, queue.Address{TON: 1, NPI: 1, Addr: "966501234567"}, queue.Address{TON: 2, NPI: 1, Addr: "0501234567"}},
+		{"only the type differs", Account{}, queue.Address{Addr: "966501234567"}, queue.Address{TON: 1, NPI: 1, Addr: "966501234567"}, queue.Address{Addr: "966501234567"}},
+		{"a short code keeps its type", Account{}, queue.Address{TON: 3, Addr: "9090"}, queue.Address{TON: 3, Addr: "9090"}, queue.Address{}},
+		{"keep", Account{Numbers: NumberRule{TONNPI: AddressTONNPI{Mode: TONNPIKeep}}}, queue.Address{Addr: "0501234567"}, queue.Address{Addr: "966501234567"}, queue.Address{Addr: "0501234567"}},
+		{"fixed", Account{Numbers: NumberRule{TONNPI: AddressTONNPI{Mode: TONNPIFixed, TON: 4, NPI: 9}}}, queue.Address{TON: 1, NPI: 1, Addr: "966501234567"}, queue.Address{TON: 4, NPI: 9, Addr: "966501234567"}, queue.Address{TON: 1, NPI: 1, Addr: "966501234567"}},
+	} {
+		row.o.Numbers.Country = "966"
+		var m queue.Message
+		p := &pdu.SubmitSM{Dest: pdu.Address{TON: row.written.TON, NPI: row.written.NPI, Addr: []byte(row.written.Addr)}}
+		if no := c.address(&m, &row.o, p); no.why != Accepted {
+			t.Fatalf("%s: %v", row.name, no.why)
+		}
+		if m.Dest != row.want || m.DestWritten != row.kept {
+			t.Errorf("%s: %+v, written %+v; want %+v, %+v", row.name, m.Dest, m.DestWritten, row.want, row.kept)
+		}
+	}
+}
+
+func TestTheDefaultSenderStandsInForNone(t *testing.T) {
+	c := &client{}
+	for sender, want := range map[string]queue.Address{
+		"AHWAL":        {TON: pdu.TONAlphanumeric, Addr: "AHWAL"},
+		"9090":         {TON: pdu.TONNetworkSpecific, Addr: "9090"},
+		"966501234567": {TON: pdu.TONInternational, NPI: pdu.NPIISDN, Addr: "966501234567"},
+	} {
+		o := Account{DefaultSender: sender, Senders: []Sender{{Exact: "MOI"}}, Numbers: NumberRule{Country: "966"}}
+		var m queue.Message
+		if no := c.address(&m, &o, &pdu.SubmitSM{Dest: pdu.Address{Addr: []byte("966501234567")}}); no.why != Accepted || m.Source != want {
+			t.Errorf("%s: %v, %+v", sender, no.why, m.Source)
+		}
+		if no := c.address(&m, &o, &pdu.SubmitSM{Source: pdu.Address{Addr: []byte("OTHER")}}); no.why != SenderNotAllowed {
+			t.Errorf("%s: %v", sender, no.why)
+		}
+	}
+}
+
+// BenchmarkAdmit is admission alone: a 55-character Arabic submit_sm from the read buffer
+// to the step that stores it.
+func BenchmarkAdmit(b *testing.B) {
+	s := rigSetup()
+	s.setDefaults(72 * time.Hour)
+	g := &Gateway{met: newMetrics(nil), store: &numbering{}, log: discard()}
+	o := Options{Setup: s}
+	o.setDefaults()
+	g.opt = o
+	g.ctx = context.Background()
+	w, err := g.build(context.Background(), o.Setup, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	g.world.Store(w)
+	c := &client{g: g, account: w.accounts["acme"], most: 1 << 20}
+	body, err := text.Encode(nil, strings.Repeat("م", 55), text.UCS2)
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := sms(func(p *pdu.SubmitSM) { p.DataCoding, p.ShortMessage, p.RegisteredDelivery = 8, body, 1 })
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		sub := &submission{client: c, began: now}
+		if no := c.mayAct(now, 1); no.why != Accepted {
+			b.Fatal(no.why)
+		}
+		if no := c.admit(sub, p, now); no.why != Accepted {
+			b.Fatal(no.why)
+		}
+	}
+}
+
+// numbering is as much of a store as building a world needs.
+type numbering struct{ queue.Store }
+
+func (*numbering) Number(context.Context, queue.NameKind, string) (uint32, error) { return 1, nil }
