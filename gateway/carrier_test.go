@@ -81,7 +81,7 @@ func TestTheAnswerOfOnePartDecidesForItsMessage(t *testing.T) {
 				})
 				r := fakeRig(t, f, func(s *Setup) { s.Carriers[0].Window = tt.window })
 				p := r.transceiver()
-				id := p.submit(longText(3))
+				id := p.submit(inParts(3))
 				n := len(tt.order) / 2
 				subs := f.await(n)
 				if tt.stat == "REJECTD" {
@@ -132,7 +132,7 @@ func TestPartsAfterARestartGoOnWhereTheyStopped(t *testing.T) {
 		})
 		r := fakeRig(t, f, func(s *Setup) { s.Carriers[0].Style = text.UDH8; s.Carriers[0].Window = 1 })
 		p := r.transceiver()
-		id := p.submit(longText(4))
+		id := p.submit(inParts(4))
 		f.await(3)
 		p.conn.Close()
 		r.restart()
@@ -228,7 +228,7 @@ func TestAMessageThatIsRefusedHereGoesToTheNextCarrierOnce(t *testing.T) {
 					if n == 1 {
 						id = p.submit(wantReceipt)
 					} else {
-						id = p.submit(longText(n))
+						id = p.submit(inParts(n))
 					}
 					atB := b.await(n)
 					if tt.stat == "REJECTD" {
@@ -345,7 +345,7 @@ func TestTheRestOfAMessageThatExpiresIsNotSent(t *testing.T) {
 		r := fakeRig(t, f, func(s *Setup) { s.Carriers[0].Throughput, s.Carriers[0].Burst = 0.1, 1 })
 		p := r.transceiver()
 		id := p.submit(func(p *pdu.SubmitSM) {
-			longText(4)(p)
+			inParts(4)(p)
 			p.ValidityPeriod = []byte("000000000015000R")
 		})
 		ended(t, p, id, "EXPIRED")

@@ -254,8 +254,8 @@ func crash(fs *vfs.MemFS) vfs.FS { return fs.CrashClone(vfs.CrashCloneCfg{}) }
 // wantReceipt asks for a receipt of the message's end.
 func wantReceipt(p *pdu.SubmitSM) { p.RegisteredDelivery = pdu.RegisteredFinal }
 
-// longText makes a message of parts parts under the 16-bit UDH.
-func longText(parts int) func(p *pdu.SubmitSM) {
+// inParts makes a message of parts parts under the 16-bit UDH.
+func inParts(parts int) func(p *pdu.SubmitSM) {
 	return func(p *pdu.SubmitSM) {
 		wantReceipt(p)
 		p.ShortMessage = nil

@@ -254,7 +254,7 @@ func TestOneReceiptForAMessageHoweverManyParts(t *testing.T) {
 					})
 					r := fakeRig(t, f, tt.setup)
 					p := r.transceiver()
-					id := p.submit(longText(3))
+					id := p.submit(inParts(3))
 					subs := f.await(3)
 					var acks []chan pdu.Status
 					states := splitWords(tt.states)
@@ -320,7 +320,7 @@ func TestIntermediateNotificationsComeOnceForEachState(t *testing.T) {
 				p := r.transceiver()
 				p.submit(func(p *pdu.SubmitSM) {
 					if n > 1 {
-						longText(n)(p)
+						inParts(n)(p)
 					}
 					p.RegisteredDelivery = pdu.RegisteredFinal | pdu.RegisteredIntermediate
 				})
@@ -359,7 +359,7 @@ func TestReceiptsAreFoundInTheStoreWhenMemoryHasForgotten(t *testing.T) {
 		for i := range n {
 			id := p.submit(func(p *pdu.SubmitSM) {
 				if i%3 == 0 {
-					longText(2)(p)
+					inParts(2)(p)
 				}
 				wantReceipt(p)
 			})

@@ -22,7 +22,7 @@ func sentMessage(i int) *queue.Message {
 	return m
 }
 
-func partOf(i, part, of int) queue.PartInfo {
+func answeredPart(i, part, of int) queue.PartInfo {
 	return queue.PartInfo{Attempt: 1, Part: uint8(part), Of: uint8(of), Carrier: 1, CarrierID: fmt.Sprintf("%x", 0x10000000+i*256+part), Sent: 1}
 }
 
@@ -41,7 +41,7 @@ func TestSentPartsStayWithinTheirOctets(t *testing.T) {
 	before := heap()
 	s := newSentParts(0)
 	for i := range 2 * sentMost {
-		s.add(sentMessage(i), partOf(i, 1, 1))
+		s.add(sentMessage(i), answeredPart(i, 1, 1))
 	}
 	if s.parts.Len() < sentMost*9/10 {
 		t.Errorf("%d parts are kept of %d", s.parts.Len(), sentMost)
@@ -59,17 +59,17 @@ func TestSentPartsStayWithinTheirOctets(t *testing.T) {
 
 func TestTheOldestSentPartIsForgottenFirst(t *testing.T) {
 	s := newSentParts(0)
-	s.add(sentMessage(0), partOf(0, 1, 2))
+	s.add(sentMessage(0), answeredPart(0, 1, 2))
 	for i := range sentMost {
-		s.add(sentMessage(i+1), partOf(i+1, 1, 1))
+		s.add(sentMessage(i+1), answeredPart(i+1, 1, 1))
 	}
-	if _, ok := s.get(partOf(0, 1, 2).CarrierID); ok {
+	if _, ok := s.get(answeredPart(0, 1, 2).CarrierID); ok {
 		t.Error("the oldest is still there")
 	}
 	if len(s.several) != 0 {
 		t.Error("the message of a forgotten part is still there")
 	}
-	if _, ok := s.get(partOf(sentMost, 1, 1).CarrierID); !ok {
+	if _, ok := s.get(answeredPart(sentMost, 1, 1).CarrierID); !ok {
 		t.Error("the latest is gone")
 	}
 	for s.parts.Len() > 0 {
@@ -84,11 +84,11 @@ func TestTheOldestSentPartIsForgottenFirst(t *testing.T) {
 func TestPartsOfOneMessageShareWhatIsKnownOfIt(t *testing.T) {
 	s := newSentParts(0)
 	m := sentMessage(0)
-	m.Answers = []queue.PartInfo{partOf(0, 1, 3)}
-	first := s.add(m, partOf(0, 1, 3))
+	m.Answers = []queue.PartInfo{answeredPart(0, 1, 3)}
+	first := s.add(m, answeredPart(0, 1, 3))
 	first.M.Answers[0].State = pdu.StateDelivered // its receipt came
-	m.Answers = append(m.Answers, partOf(0, 2, 3))
-	second := s.add(m, partOf(0, 2, 3))
+	m.Answers = append(m.Answers, answeredPart(0, 2, 3))
+	second := s.add(m, answeredPart(0, 2, 3))
 	if first.M != second.M || len(second.M.Answers) != 2 || second.M.Answers[0].State != pdu.StateDelivered {
 		t.Fatalf("second part: %+v", second.M.Answers)
 	}
@@ -99,7 +99,7 @@ func TestPartsOfOneMessageShareWhatIsKnownOfIt(t *testing.T) {
 		t.Error("a receipt wrote into the message that the dispatcher and the store read")
 	}
 	// The store tells of the first again, without what memory knows.
-	old := s.found(&queue.Ref{M: &queue.Message{ID: m.ID, Attempt: 1}, Info: partOf(0, 1, 3), Parts: []queue.PartInfo{partOf(0, 1, 3)}})
+	old := s.found(&queue.Ref{M: &queue.Message{ID: m.ID, Attempt: 1}, Info: answeredPart(0, 1, 3), Parts: []queue.PartInfo{answeredPart(0, 1, 3)}})
 	if old.M != first.M || old.Info.State != pdu.StateDelivered {
 		t.Errorf("the store's word replaced memory's: %+v", old.Info)
 	}
@@ -112,9 +112,9 @@ func TestPartsOfOneMessageShareWhatIsKnownOfIt(t *testing.T) {
 
 func TestACarrierThatUsesAnIDAgainMeansTheNewest(t *testing.T) {
 	s := newSentParts(0)
-	s.add(sentMessage(1), partOf(9, 1, 1))
-	s.add(sentMessage(2), partOf(9, 1, 1))
-	if ref, _ := s.get(partOf(9, 1, 1).CarrierID); ref.M.ID != 3 || s.parts.Len() != 1 {
+	s.add(sentMessage(1), answeredPart(9, 1, 1))
+	s.add(sentMessage(2), answeredPart(9, 1, 1))
+	if ref, _ := s.get(answeredPart(9, 1, 1).CarrierID); ref.M.ID != 3 || s.parts.Len() != 1 {
 		t.Errorf("message %v of %d", ref.M.ID, s.parts.Len())
 	}
 	if s.octets > partOctets+100 {

@@ -30,7 +30,7 @@ func TestASubmitWithoutAnswerGoesTheWayOfItsPolicy(t *testing.T) {
 						if n == 1 {
 							id = p.submit(wantReceipt)
 						} else {
-							id = p.submit(longText(n))
+							id = p.submit(inParts(n))
 						}
 						f.await(1)
 						if cause == SessionEnded {
@@ -190,7 +190,7 @@ func TestALostSessionsMessagesGoOverTheNextBindOrTheOtherCarrier(t *testing.T) {
 				if tt.parts == 1 {
 					id = p.submit(wantReceipt)
 				} else {
-					id = p.submit(longText(tt.parts))
+					id = p.submit(inParts(tt.parts))
 				}
 				a.await(tt.parts)
 				a.setVerdict(func(int, *fakeSubmit) {})
