@@ -93,8 +93,8 @@ func (r *received) end(systemID, _ string, err error) {
 }
 
 // diskSite is a gateway whose data folder is on a small disk of its own.
-func diskSite(t *testing.T, o smpptest.SMSCOptions) (*site, *filler, *received, *smpptest.SMSC) {
-	disk := tmpfs(t, diskSize, 0)
+func diskSite(t *testing.T, size int64, o smpptest.SMSCOptions) (*site, *filler, *received, *smpptest.SMSC) {
+	disk := tmpfs(t, size, 0)
 	got := &received{count: map[string]int{}}
 	o.OnSubmit, o.OnEnd = got.submitted, got.end
 	carrier, addr := smsc(t, o)
@@ -110,7 +110,7 @@ func diskSite(t *testing.T, o smpptest.SMSCOptions) (*site, *filler, *received, 
 // itself; nothing that was accepted is lost.
 func TestADiskThatAnotherFillsAndFreesCostsNothingAccepted(t *testing.T) {
 	t.Parallel()
-	s, other, got, carrier := diskSite(t, smpptest.SMSCOptions{
+	s, other, got, carrier := diskSite(t, diskSize, smpptest.SMSCOptions{
 		Latency: 5 * time.Millisecond, ReceiptDelay: 1500 * time.Millisecond, ReceiptJitter: 1500 * time.Millisecond, ReceiptRetry: 100 * time.Millisecond,
 	})
 	gateway := s.start()
@@ -164,51 +164,98 @@ func TestADiskThatAnotherFillsAndFreesCostsNothingAccepted(t *testing.T) {
 	}
 }
 
-// A disk that is filled to its last octet in one go, faster than anybody looks: the
-// gateway lives on its ballast, or ends with exit code 1 and says why; with room again
-// and a start, nothing that was accepted is lost.
+// supervised runs a site's gateway again whenever it has ended, as systemd would.
+type supervised struct {
+	mu    sync.Mutex
+	runs  []*process
+	ended int
+	stop  bool
+	over  chan struct{}
+}
+
+func (s *site) supervise() *supervised {
+	u := &supervised{runs: []*process{s.start()}, over: make(chan struct{})}
+	go func() {
+		defer close(u.over)
+		for {
+			<-u.last().done
+			u.mu.Lock()
+			if u.stop {
+				u.mu.Unlock()
+				return
+			}
+			u.ended++
+			u.mu.Unlock()
+			pause := time.NewTimer(100 * time.Millisecond) // RestartSec
+			<-pause.C
+			p := s.launch()
+			u.mu.Lock()
+			u.runs = append(u.runs, p)
+			u.mu.Unlock()
+		}
+	}()
+	s.t.Cleanup(func() { u.end() })
+	return u
+}
+
+func (u *supervised) last() *process {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.runs[len(u.runs)-1]
+}
+
+// end stops the last run in an orderly way and returns its exit code.
+func (u *supervised) end() int {
+	u.mu.Lock()
+	u.stop = true
+	p := u.runs[len(u.runs)-1]
+	u.mu.Unlock()
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	<-u.over
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// A disk that is filled to its last octet in one go, faster than anybody looks, while as
+// much comes in as can: the gateway lives on its ballast, or ends with exit code 1 and
+// says why, and is started again; with room again nothing accepted is lost.
 func TestADiskFilledToTheLastOctetCostsNothingAccepted(t *testing.T) {
-	t.Parallel()
-	s, other, got, _ := diskSite(t, smpptest.SMSCOptions{Latency: 5 * time.Millisecond, ReceiptDelay: 200 * time.Millisecond, ReceiptRetry: 100 * time.Millisecond})
-	gateway := s.start()
-	load := s.load(smppload.Options{Binds: 2, Window: 50, Rate: 2000, Duration: 8 * time.Second, Receipts: true, Reconnect: true, Linger: 500 * time.Millisecond})
-	load.more(500, 20*time.Second)
-	other.leave(0)
-	met, _ := gateway.seeFrom(0, `disk is full|disk is nearly full|(?i)no space left`, 20*time.Second)
-	t.Logf("it said: %s", met[0])
-	at := *load.now.Load()
-	// It may write on for a while, into the ballast and into what its log had allocated.
-	ended := false
-	load.until("submits are refused, or the process has ended", 20*time.Second, func(p smppload.Progress) bool {
-		select {
-		case <-gateway.done:
-			ended = true
-		default:
-		}
-		return ended || p.Refused > at.Refused+20
-	})
-	other.free()
-	if ended {
-		if code := gateway.cmd.ProcessState.ExitCode(); code != exitFailed {
-			t.Errorf("exit code %d, want %d", code, exitFailed)
-		}
-		if !strings.Contains(gateway.output(), "no space left") || strings.Contains(gateway.output(), "goroutine ") {
-			t.Error("it does not say why it ended, or by a panic")
-		}
-		gateway = s.start()
-	} else {
-		gateway.see(`disk has room again`, 10*time.Second)
-	}
-	load.more(100, 20*time.Second)
-	res := load.result(90 * time.Second)
-	t.Logf("ended: %v; %d accepted, %d uncertain, %v, %d receipts, %d twice", ended, res.Accepted, res.Uncertain, res.Statuses, res.Receipts, res.Dup)
-	for n, o := range res.Ledger.All {
-		if o.Has(smppload.Accepted) && !o.Has(smppload.Receipted) {
-			t.Errorf("message %d was accepted and its receipt never came", n)
-			break
-		}
-	}
-	if res.Missing > 0 || len(got.count) < int(res.Accepted) {
-		t.Errorf("%d messages accepted, the carrier has %d; %d receipts missing", res.Accepted, len(got.count), res.Missing)
+	for _, row := range []struct{ name, store string }{
+		{"min_free watched", fmt.Sprintf("  min_free: %dMiB\n  ballast: 4MiB\n", diskMinFree>>20)},
+		{"min_free off, on ballast alone", "  min_free: 0\n  ballast: 4MiB\n"},
+		{"neither min_free nor ballast", "  min_free: 0\n  ballast: 0\n"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s, other, got, _ := diskSite(t, 768<<20, smpptest.SMSCOptions{ReceiptRetry: 100 * time.Millisecond})
+			s.store = row.store
+			gateway := s.supervise()
+			load := s.load(smppload.Options{Binds: 2, Window: 100, Rate: 20_000, Duration: 10 * time.Second, Receipts: true, Reconnect: true, Linger: 500 * time.Millisecond})
+			load.more(500, 20*time.Second)
+			other.leave(0)
+			// What its log has allocated ahead it still fills, so this takes a moment.
+			at := *load.now.Load()
+			load.until("submits are refused, or the process has ended", 20*time.Second, func(p smppload.Progress) bool {
+				gateway.mu.Lock()
+				defer gateway.mu.Unlock()
+				return gateway.ended > 0 || p.Refused > at.Refused+20
+			})
+			other.free()
+			load.more(100, 20*time.Second)
+			res := load.result(2 * time.Minute)
+			t.Logf("ended %d times; %d accepted, %d uncertain, %v, %d receipts, %d twice", gateway.ended, res.Accepted, res.Uncertain, res.Statuses, res.Receipts, res.Dup)
+			if res.Missing > 0 || len(got.count) < int(res.Accepted) {
+				t.Errorf("%d messages accepted, the carrier has %d; %d receipts missing", res.Accepted, len(got.count), res.Missing)
+			}
+			if code := gateway.end(); code != exitDone {
+				t.Errorf("exit code %d at the end", code)
+			}
+			for _, p := range gateway.runs[:gateway.ended] {
+				if code := p.cmd.ProcessState.ExitCode(); code != exitFailed {
+					t.Errorf("it ended with exit code %d, want %d", code, exitFailed)
+				}
+				if !strings.Contains(p.output(), "no space left") && !strings.Contains(p.output(), "a start wants") || strings.Contains(p.output(), "goroutine ") {
+					t.Errorf("it does not say why it ended, or by a panic: %s", tail(p.output(), 1000))
+				}
+			}
+		})
 	}
 }
