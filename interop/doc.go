@@ -8,9 +8,11 @@
 //	peer_test.go       drives either of them: commands to it, events from it
 //	gateway_test.go    builds and runs masar serve
 //	relay_test.go      TCP proxies that keep what passed, and write it as a capture
-//	scenario_test.go   what every peer goes through, as client and as carrier at once
+//	stage_test.go      the gateway between two processes of one library
+//	scenario_test.go   what they go through, step by step
 //	node_test.go, perl_test.go, fiorix_test.go   a peer each
 //	tshark_test.go     tshark and smpp/pdu read the same octets: they must agree
+//	params_test.go     the parameters of a PDU as either of them has read it
 //
 // A test whose tool is missing is skipped and says so; where MASAR_CI is set it fails.
 //

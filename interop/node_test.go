@@ -20,7 +20,9 @@ func startNode(t *testing.T, role string) *peer {
 	if _, err := os.Stat("node/node_modules/smpp"); err != nil {
 		missing(t, "node-smpp (npm smpp)", cure)
 	}
-	return startPeer(t, "node-smpp "+role, "node", path, "peer.js")
+	p := startPeer(t, "node-smpp "+role, "node", path, "peer.js")
+	p.do(t, map[string]any{"do": "tlv", "name": "vendor_1401", "id": 0x1401})
+	return p
 }
 
 // nodeMessage leaves the alphabet to node-smpp: GSM octets under data_coding 1, Latin-1
@@ -29,7 +31,7 @@ func nodeMessage(s string, _ text.Encoding) fields {
 	return fields{"short_message": map[string]any{"text": s}}
 }
 
-var nodeSMPP = library{name: "node-smpp", version: 0x50, start: startNode, message: nodeMessage, multi: true}
+var nodeSMPP = library{name: "node-smpp", version: 0x50, start: startNode, message: nodeMessage, multi: true, vendor: "vendor_1401"}
 
 func TestNodeSMPPAsClientAndAsCarrier(t *testing.T) {
 	st := newStage(t, nodeSMPP, settings{})

@@ -19,7 +19,7 @@ func startPerl(t *testing.T, role string) *peer {
 }
 
 func TestNetSMPPAsClientAndAsCarrier(t *testing.T) {
-	st := newStage(t, library{name: "Net::SMPP", version: 0x34, start: startPerl, message: octetMessage}, settings{})
+	st := newStage(t, library{name: "Net::SMPP", version: 0x34, start: startPerl, message: octetMessage, vendor: "operator_id"}, settings{})
 	st.run(t)
 	st.wire.agrees(t, 0)
 }
