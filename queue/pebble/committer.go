@@ -136,22 +136,25 @@ type committer struct {
 	first  uint64     // last, when this batch began
 	failed error      // a read the batch needed went wrong
 
-	effects []effect
-	finals  map[queue.ID]struct{}         // ended by Ref in this batch
-	once    map[uint64]*queue.Message     // accepted with Once in this batch
-	short   map[uint32]uint64             // last short id by account, as far as known
-	awaits  recent                        // messages that certainly have a sent row
-	refund  map[roomKey]int64             // room that this batch gives back
-	fresh   []bool                        // which steps of the commit at hand are new Accepts
-	pending map[queue.ID][]queue.PartInfo // part rows written in this batch
-	sides   map[roomKey]int64             // what this batch adds to the side way
-	parts   []queue.PartInfo              // scratch
-	toldL   []*lane                       // lanes to be told after this batch
-	toldO   []*outbox                     // outboxes, likewise
-	spareC  []commit
-	spareS  []queue.Step
-	due     [queue.Classes]queue.Time // as last written
-	nextDue time.Time                 // of the tick: housekeeping
+	effects        []effect
+	finals         map[queue.ID]struct{}         // ended by Ref in this batch
+	once           map[uint64]*queue.Message     // accepted with Once in this batch
+	short          map[uint32]uint64             // last short id by account, as far as known
+	awaits         recent                        // messages that certainly have a sent row
+	refund         map[roomKey]int64             // room that this batch gives back
+	fresh          []bool                        // which steps of the commit at hand are new Accepts
+	pending        map[queue.ID][]queue.PartInfo // part rows written in this batch
+	sides          map[roomKey]int64             // what this batch adds to the side way
+	parts          []queue.PartInfo              // scratch
+	toldL          []*lane                       // lanes to be told after this batch
+	toldO          []*outbox                     // outboxes, likewise
+	spareC         []commit
+	spareS         []queue.Step
+	due            [queue.Classes]queue.Time // as last written
+	unmatchedN     map[uint32]int            // unmatched receipts by carrier, where they have been counted
+	agingShort     []byte                    // where age goes on
+	agingUnmatched []byte
+	nextDue        time.Time // of the tick: housekeeping
 }
 
 // Bounds of one batch: what waits longer than this many commits waits for the next fsync.
@@ -189,6 +192,11 @@ func (c *committer) run(tick <-chan time.Time) {
 				break
 			}
 			c.commitAll(commits, steps)
+			select {
+			case <-tick: // under load the inbox is never empty
+				c.tick()
+			default:
+			}
 			clear(commits)
 			clear(steps)
 			c.spareC, c.spareS = commits, steps
@@ -231,6 +239,9 @@ func (c *committer) finish(commits []commit) {
 			c.set(metaKey(c.k, metaStamp), c.v)
 		}
 		c.countSides()
+		if c.s.o.observe != nil {
+			c.s.o.observe(c.s.db, c.batch)
+		}
 		began := time.Now()
 		if err := c.s.db.Apply(c.batch, pdb.Sync); err != nil {
 			c.s.logger.die(err)

@@ -24,7 +24,7 @@ func engineOptions(o *Options, lock *pdb.Lock, logger *logger, flushed func()) *
 		FormatMajorVersion:          pdb.FormatNewest,
 		CacheSize:                   o.CacheBytes,
 		MemTableSize:                o.memTable,
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: 3, // what a start after a crash reads again: at most as many memtables
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       40,
 		LBaseMaxBytes:               256 << 20,

@@ -28,6 +28,7 @@ type item struct {
 	why     queue.Why
 	side    bool // its record is on the side way
 	unsure  uint8
+	behind  *item // while only grabbed: the same row as a refill has read it
 
 	// The committer's.
 	sending []uint8          // attempts that have a sending row

@@ -209,14 +209,21 @@ func (s *Store) grab(id queue.ID) *item {
 	return it
 }
 
-// ungrab gives up a claim of which no row was found.
+// ungrab gives up a claim of which no row was found, or none that could be read.
 func (s *Store) ungrab(it *item) {
 	it.state.Store(over)
 	s.mu.Lock()
-	if s.items[it.id] == it {
-		delete(s.items, it.id)
+	defer s.mu.Unlock()
+	if s.items[it.id] != it {
+		return
 	}
-	s.mu.Unlock()
+	delete(s.items, it.id)
+	if b := it.behind; b != nil {
+		s.items[b.id] = b
+		s.ready(b.lane, b)
+		s.refilled = append(s.refilled, b.lane)
+		s.wake()
+	}
 }
 
 // fill makes a grabbed item whole from the rows of a waiting message.
@@ -241,7 +248,7 @@ func (s *Store) fill(it *item, p place) error {
 		it.lane = l
 		l.claimed++
 	}
-	it.m, it.parts = whole.m, whole.parts
+	it.m, it.parts, it.behind = whole.m, whole.parts, nil
 	it.stamp, it.size, it.entered = p.stamp, int64(len(p.record))+itemOctets, it.m.Accepted
 	if p.side != nil {
 		it.side, it.why = true, p.side.why

@@ -115,9 +115,11 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	opts := engineOptions(&o, s.lock, s.logger, s.diskSoon)
 	opts.FS = s.fs
 	s.disk.soon = make(chan struct{}, 1)
+	began := time.Now()
 	if s.db, err = pdb.Open(o.Dir, opts); err != nil {
 		return nil, fmt.Errorf("store: opening %s: %w", o.Dir, err)
 	}
+	replayed := time.Since(began)
 	undo = append(undo, func() { s.db.Close() })
 	c := &committer{
 		s: s, batch: s.db.NewBatch(), mac: s.macs.get(),
@@ -127,10 +129,14 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		refund:  make(map[roomKey]int64),
 		pending: make(map[queue.ID][]queue.PartInfo),
 		sides:   make(map[roomKey]int64),
+
+		unmatchedN: make(map[uint32]int),
 	}
 	if err := s.restore(ctx, c); err != nil {
 		return nil, err
 	}
+	o.Log.Info("store is open", slog.String("folder", o.Dir), slog.Int64("waiting", s.inbox.room.used),
+		slog.Duration("engine", replayed), slog.Duration("took", time.Since(began)))
 	s.metrics = newMetrics(o.Registerer, s)
 	s.makeBallast()
 
@@ -267,5 +273,3 @@ func (s *Store) Close() error {
 	})
 	return s.err
 }
-
-var _ = slog.Any

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	pdb "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -40,7 +41,8 @@ type Options struct {
 	Now   func() time.Time // nil: time.Now
 	Fatal func(error)      // called when a write may be lost; should end the process. nil: log and exit 1
 
-	memTable uint64 // tests only: octets; 0: 64MiB
+	memTable uint64                    // tests only: octets; 0: 64MiB
+	observe  func(*pdb.DB, *pdb.Batch) // tests only: sees each batch before it is applied
 }
 
 func (o *Options) fill() error {

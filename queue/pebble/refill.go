@@ -84,9 +84,10 @@ func (s *Store) refillLane(l *lane, items []*item) []*item {
 		s.o.Log.Error("reading a lane", slog.Any("lane", l.id), slog.Any("err", err))
 		return items
 	}
+	var grabbed int64
 	for _, it := range items {
 		if _, ended := l.gone[it.stamp]; !ended {
-			s.load(l, it)
+			grabbed += s.load(l, it)
 		}
 	}
 	l.read = last
@@ -95,11 +96,11 @@ func (s *Store) refillLane(l *lane, items []*item) []*item {
 		if l.asideOK {
 			for _, it := range l.aside {
 				if _, ended := l.gone[it.stamp]; !ended {
-					s.load(l, it)
+					grabbed += s.load(l, it)
 				}
 			}
 			l.read, l.backlog = l.tail, false
-			s.recount(l)
+			s.recount(l, grabbed)
 		}
 	}
 	clear(l.aside)
@@ -113,10 +114,16 @@ func (s *Store) refillLane(l *lane, items []*item) []*item {
 	return items
 }
 
-// load makes a row that was read ready, unless it is claimed.
-func (s *Store) load(l *lane, it *item) {
-	if _, known := s.items[it.id]; known {
-		return
+// load makes a row that was read ready, unless it is claimed. It gives 1 when somebody has
+// put a claim on it and is still reading its rows: if nothing comes of that, ungrab makes
+// the row ready.
+func (s *Store) load(l *lane, it *item) int64 {
+	if known := s.items[it.id]; known != nil {
+		if known.m == nil && known.state.Load() == held {
+			known.behind = it
+			return 1
+		}
+		return 0
 	}
 	if attempts := s.unsure[it.id]; attempts != nil {
 		it.sending, it.unsure = attempts, attempts[len(attempts)-1]
@@ -125,12 +132,13 @@ func (s *Store) load(l *lane, it *item) {
 	s.items[it.id] = it
 	l.ready.pushBack(it)
 	s.memory += it.size
+	return 0
 }
 
 // recount sets right a count that a crash has left a little off, now that every row of
-// the lane is in memory.
-func (s *Store) recount(l *lane) {
-	n := int64(l.ready.n) + l.claimed
+// the lane is in memory; grabbed ones are about to be counted as claimed.
+func (s *Store) recount(l *lane, grabbed int64) {
+	n := int64(l.ready.n) + l.claimed + grabbed
 	if n == l.count {
 		return
 	}

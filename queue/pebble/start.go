@@ -12,7 +12,7 @@ import (
 
 // restore reads what a start needs: the meta rows, the names, the states of lanes and
 // outboxes, one seek for each of them, and the sending rows. Nothing that grows with the
-// backlog but where the last process was killed: see countAfter.
+// backlog but where the last process was killed: see count.
 func (s *Store) restore(ctx context.Context, c *committer) error {
 	format, err := s.meta(metaFormat)
 	switch {
@@ -104,9 +104,13 @@ func scan(r pdb.Reader, prefix []byte, each func(k, v []byte) error) error {
 	return i.Error()
 }
 
-// countBudget is how many rows a start after a crash counts at most, to have counts
-// exact; what is over it is estimated, and set right when the lane next runs empty.
-const countBudget = 1_000_000
+// A start after a crash counts a lane's rows where they are few, so that depths are exact,
+// as long as the budget lasts. In a long lane it counts what came after its state row, a
+// second's worth; what left in that second is set right when the lane next runs empty.
+const (
+	countBudget = 500_000
+	countLane   = 20_000
+)
 
 func (s *Store) loadLanes(ctx context.Context, clean bool, budget *int64) error {
 	i, err := s.db.NewIter(&pdb.IterOptions{LowerBound: []byte{kindLane}, UpperBound: []byte{kindLane + 1}})
@@ -137,7 +141,7 @@ func (s *Store) loadLanes(ctx context.Context, clean bool, budget *int64) error 
 			l.head = queue.Time(first >> 10)
 		}
 		if !clean {
-			if l.count, err = countAfter(ctx, i, limit[:10], st, budget); err != nil {
+			if l.count, err = count(ctx, i, limit[:10], st, budget); err != nil {
 				return err
 			}
 		}
@@ -148,23 +152,22 @@ func (s *Store) loadLanes(ctx context.Context, clean bool, budget *int64) error 
 	})
 }
 
-// countAfter counts the rows that an iterator stands before. Where the budget ends, the
-// state row's count is taken for what it covers.
-func countAfter(ctx context.Context, i *pdb.Iterator, prefix []byte, st state, budget *int64) (int64, error) {
-	var n, beyond int64
-	for ok := true; ok && string(i.Key()[:len(prefix)]) == string(prefix); ok = i.Next() {
-		n++
-		if be.Uint64(i.Key()[len(i.Key())-8:]) > st.tail {
-			beyond++
-		}
-		if *budget--; *budget <= 0 {
-			return max(n, st.count+beyond), i.Error()
-		}
-		if n%65536 == 0 && ctx.Err() != nil {
+// count counts the rows of a lane or outbox after a crash. The iterator stands at its first
+// row; prefix is the key without the stamp.
+func count(ctx context.Context, i *pdb.Iterator, prefix []byte, st state, budget *int64) (int64, error) {
+	var before int64
+	if st.count > min(*budget, countLane) {
+		before = st.count
+		i.SeekGE(be.AppendUint64(append([]byte(nil), prefix...), st.tail+1))
+	}
+	n := int64(0)
+	for ok := i.Valid(); ok && string(i.Key()[:len(prefix)]) == string(prefix); ok = i.Next() {
+		if n++; n%65536 == 0 && ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
 	}
-	return n, i.Error()
+	*budget -= n
+	return before + n, i.Error()
 }
 
 func (s *Store) loadOutboxes(ctx context.Context, clean bool, budget *int64) error {
@@ -196,7 +199,7 @@ func (s *Store) loadOutboxes(ctx context.Context, clean bool, budget *int64) err
 			o.head = queue.Time(first >> 10)
 		}
 		if !clean {
-			if o.count, err = countAfter(ctx, i, prefix, st, budget); err != nil {
+			if o.count, err = count(ctx, i, prefix, st, budget); err != nil {
 				return err
 			}
 		}

@@ -497,10 +497,19 @@ func (c *committer) isSent(id queue.ID) bool {
 	return ok
 }
 
+// unmatched keeps a receipt under the time it came, so that a repeated step is one row.
 func (c *committer) unmatched(u *queue.Unmatched) {
 	at := u.At
 	if at == 0 {
 		at = c.now
+	}
+	n, counted := c.unmatchedN[u.Carrier]
+	if !counted {
+		c.must(scan(c.s.db, unmatchedKey(nil, u.Carrier, "", 0)[:5], func(_, _ []byte) error { n++; return nil }))
+	}
+	c.unmatchedN[u.Carrier] = n + 1
+	if n >= c.s.o.UnmatchedMax {
+		c.trimUnmatched(u.Carrier)
 	}
 	c.v = appendUnmatched(c.v[:0], u)
 	c.set(unmatchedKey(c.k, u.Carrier, u.CarrierID, uint64(at)), c.v)

@@ -1,7 +1,11 @@
 package pebble
 
 import (
+	"cmp"
+	"slices"
 	"time"
+
+	pdb "github.com/cockroachdb/pebble/v2"
 
 	"masar/queue"
 )
@@ -15,6 +19,7 @@ func (c *committer) tick() {
 	c.begin()
 	c.states()
 	c.trimOutboxes()
+	c.age()
 	if now := c.s.o.Now(); !now.Before(c.nextDue) || c.nextDue.Sub(now) > housekeeping {
 		c.nextDue = now.Add(housekeeping)
 		c.retain()
@@ -144,8 +149,7 @@ func (c *committer) trimOutboxes() {
 	}
 }
 
-// retain drops what is older than it is kept: whole days of history, whole weeks of Once
-// keys, short ids, unmatched receipts.
+// retain drops whole days of history and whole weeks of Once keys, each with one range.
 func (c *committer) retain() {
 	s := c.s
 	today := day(c.now)
@@ -155,52 +159,78 @@ func (c *committer) retain() {
 	if w := week(c.now); w > 1 {
 		c.must(c.batch.DeleteRange([]byte{kindOnce}, onceKey(nil, w-1, 0)[:3], nil))
 	}
-	c.retainUnmatched()
-	c.retainShort()
 }
 
-// retainUnmatched keeps the newest receipts of each carrier, up to a number and an age.
-func (c *committer) retainUnmatched() {
-	s := c.s
-	oldest := c.now - queue.Time(s.o.UnmatchedTTL.Microseconds())
-	left := make(map[uint32]int)
-	c.must(scan(s.db, []byte{kindUnmatched}, func(k, v []byte) error {
-		left[be.Uint32(k[1:])]++
-		return nil
-	}))
-	// Rows are ordered by the carrier's id, not by age: over the bound the oldest half of
-	// the age span goes first, then half of what is left, hour by hour.
-	c.must(scan(s.db, []byte{kindUnmatched}, func(k, v []byte) error {
-		carrier, at := be.Uint32(k[1:]), queue.Time(be.Uint64(k[len(k)-8:]))
-		limit := oldest
-		if over := left[carrier] - s.o.UnmatchedMax; over > 0 {
-			limit = c.now - (c.now-oldest)/2
+// Rows of a kind that one tick looks at for old ones: a round over ten million takes hours,
+// and no commit waits for it.
+const agingRows = 2000
+
+// age removes old rows of the kinds that have no day in their key, a few at a tick.
+func (c *committer) age() {
+	shorts := c.now - queue.Time(c.s.o.History.Microseconds()) - shortKept
+	c.agingShort = c.ageKind(kindShort, c.agingShort, func(_, v []byte) bool {
+		return len(v) == 16 && queue.Time(be.Uint64(v[8:])) < shorts
+	})
+	receipts := c.now - queue.Time(c.s.o.UnmatchedTTL.Microseconds())
+	c.agingUnmatched = c.ageKind(kindUnmatched, c.agingUnmatched, func(k, _ []byte) bool {
+		old := queue.Time(be.Uint64(k[len(k)-8:])) < receipts
+		if old {
+			c.unmatchedN[be.Uint32(k[1:])]--
 		}
-		if at < limit {
-			left[carrier]--
-			c.must(c.batch.Delete(append([]byte(nil), k...), nil))
-		}
-		return nil
-	}))
+		return old
+	})
 }
 
 // shortKept is how long a short id can be asked for after its Accept, beyond history.
 const shortKept = 14 * dayMicros
 
-func (c *committer) retainShort() {
-	s := c.s
-	oldest := c.now - queue.Time(s.o.History.Microseconds()) - shortKept
-	n := 0
-	c.must(scan(s.db, []byte{kindShort}, func(k, v []byte) error {
-		if len(v) == 16 && queue.Time(be.Uint64(v[8:])) < oldest && n < 100_000 {
-			n++
-			c.must(c.batch.Delete(append([]byte(nil), k...), nil))
-		}
+// ageKind deletes what is old among the next rows of a kind, and gives where to go on.
+func (c *committer) ageKind(kind byte, from []byte, old func(k, v []byte) bool) []byte {
+	if from == nil {
+		from = []byte{kind}
+	}
+	i, err := c.s.db.NewIter(&pdb.IterOptions{LowerBound: from, UpperBound: []byte{kind + 1}})
+	if err != nil {
+		c.must(err)
 		return nil
-	}))
+	}
+	defer i.Close()
+	n := 0
+	for ok := i.First(); ok; ok = i.Next() {
+		if n++; n > agingRows {
+			return append([]byte(nil), i.Key()...)
+		}
+		v, err := i.ValueAndErr()
+		c.must(err)
+		if err == nil && old(i.Key(), v) {
+			c.must(c.batch.Delete(i.Key(), nil))
+		}
+	}
+	c.must(i.Error())
+	return nil
 }
 
-// last is the committer's last batch: states as they are, and the mark of an orderly end.
+// trimUnmatched keeps the newest receipts of a carrier when there are more than its bound.
+func (c *committer) trimUnmatched(carrier uint32) {
+	type row struct {
+		at uint64
+		k  []byte
+	}
+	var rows []row
+	c.must(scan(c.s.db, unmatchedKey(nil, carrier, "", 0)[:5], func(k, _ []byte) error {
+		rows = append(rows, row{be.Uint64(k[len(k)-8:]), append([]byte(nil), k...)})
+		return nil
+	}))
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.at, b.at) })
+	// A tenth more than needed goes, so that the next receipts do not each pay for this.
+	keep := c.s.o.UnmatchedMax - c.s.o.UnmatchedMax/10
+	for _, r := range rows[:max(0, len(rows)-keep)] {
+		c.must(c.batch.Delete(r.k, nil))
+	}
+	c.unmatchedN[carrier] = min(len(rows), keep)
+}
+
+// end is the committer's last batch: states as they are, and the mark of an orderly end.
 func (c *committer) end() {
 	c.begin()
 	c.states()
