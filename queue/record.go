@@ -139,7 +139,9 @@ func DecodeMessage(b []byte, m *Message) error {
 	*m = Message{}
 	m.ID = ID(r.uint64())
 	m.Expires = Time(r.uint64())
-	m.Class = Class(r.octet())
+	if m.Class = Class(r.octet()); m.Class >= Classes {
+		r.fail("has class %d", m.Class)
+	}
 	m.ESMClass, m.ProtocolID, m.Priority = r.octet(), r.octet(), r.octet()
 	m.RegisteredDelivery, m.DataCoding = r.octet(), r.octet()
 	m.Account = r.uint32()
@@ -154,7 +156,9 @@ func DecodeMessage(b []byte, m *Message) error {
 		m.Due = Time(r.varint())
 	}
 	if flags&flagWritten != 0 {
-		m.DestWritten = r.address()
+		if m.DestWritten = r.address(); m.DestWritten.Addr == "" {
+			m.DestWritten = Address{} // as Dest: what AppendMessage leaves out
+		}
 	}
 	if flags&flagService != 0 {
 		m.ServiceType = r.string()
@@ -227,7 +231,9 @@ func DecodeDelivery(b []byte, d *Delivery) error {
 	*d = Delivery{Account: d.Account, Seq: d.Seq}
 	d.Message = ID(r.uint64())
 	d.Expires = Time(r.uint64())
-	d.Kind = Kind(r.octet())
+	if d.Kind = Kind(r.octet()); d.Kind > Mobile {
+		r.fail("has kind %d", d.Kind)
+	}
 	d.ESMClass, d.ProtocolID, d.DataCoding = r.octet(), r.octet(), r.octet()
 	d.Created = d.Expires - Time(r.varint())
 	d.Source, d.Dest = r.address(), r.address()
