@@ -3,6 +3,8 @@ package queuetest
 import (
 	"fmt"
 	"regexp"
+	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,31 +31,41 @@ var acceptTests = []test{
 	{name: "AllMessagesOfASubmitMultiShowTheFirstID", run: shownFirst},
 }
 
-// unseenBeforeDone takes from the lane as fast as it can while messages come in: none may
-// be there whose Done has not begun.
+// unseenBeforeDone takes from the lane as fast as it can, without waiting for word, while
+// messages come in: none may be there whose Done has not begun.
 func unseenBeforeDone(r *rig) {
-	const commits, each = 300, 3
+	const commits, each = 2000, 2
 	l := lane(1, queue.Normal)
 	var done sync.Map // queue.ID -> true, from Done on
+	var made [commits][]*queue.Message
+	var steps [commits][]queue.Step
+	for i := range commits { // beforehand: many have to come at once for a batch to be large
+		made[i], steps[i] = r.accepts(l, each)
+	}
 	go func() {
-		for range commits {
-			ms, steps := r.accepts(l, each)
+		for i, ms := range made {
 			err := r.s.Commit(r.ctx, queue.DoneFunc(func(err error) {
 				if err != nil {
 					r.Errorf("Done: %v", err)
 				}
+				runtime.Gosched() // the taker's chance
 				for _, m := range ms {
 					done.Store(m.ID, true)
 				}
-			}), steps...)
+			}), steps[i]...)
 			if err != nil {
 				r.Errorf("Commit: %v", err)
 				return
 			}
 		}
 	}()
-	for seen := 0; seen < commits*each; {
-		for _, c := range r.take(l, 1) {
+	late := time.Now().Add(patience)
+	for seen := 0; seen < commits*each; runtime.Gosched() {
+		claims, _ := r.s.Take(l, commits*each, nil) // the last of a batch are Done last
+		if len(claims) == 0 && time.Now().After(late) {
+			r.Fatalf("%d of %d messages came", seen, commits*each)
+		}
+		for _, c := range slices.Backward(claims) {
 			seen++
 			if _, ok := done.Load(c.M.ID); !ok {
 				r.Fatalf("message %v was taken before its Done", c.M.ID)

@@ -14,6 +14,8 @@ import (
 
 var crowdTests = []test{
 	{name: "EveryAcceptedMessageEndsExactlyOnce", env: Env{ReadAhead: 32}, run: crowd},
+	{name: "LanesThatHoverAtAShortReadAheadLoseNothing", env: Env{ReadAhead: 1}, run: func(r *rig) { hover(r, 60) }},
+	{name: "LanesThatHoverAtALongReadAheadLoseNothing", env: Env{ReadAhead: 16}, run: func(r *rig) { hover(r, 300) }},
 	{name: "ReadersDisturbNobody", env: Env{ReadAhead: 16}, run: readers},
 }
 
@@ -386,4 +388,126 @@ func readers(r *rig) {
 	close(over)
 	wg.Wait()
 	r.wantDepths("in the end", map[any]int64{})
+}
+
+// hover keeps a lane at the edge of what is read ahead: bursts put a part of it on disk, the
+// carrier takes it all back into memory, and four trickles see to it that at each such
+// change a row comes that could be lost or given twice. A canceller ends messages wherever they stand.
+func hover(r *rig, burst int) {
+	const total = 12_000
+	l := lane(1, queue.Normal)
+	g := &throng{rig: r, over: make(chan struct{})}
+	g.finish = sync.OnceFunc(func() { close(g.over) })
+	var commits [2][][]queue.Step // bursts, trickle
+	body := make([]byte, 2000)
+	for n, made := 0, 0; made < total; n++ {
+		size := 1
+		if n%2 == 0 {
+			size = min(burst, total-made)
+		}
+		for range n%2*burst + 1 - n%2 { // as many messages each
+			if made == total {
+				break
+			}
+			ms, steps := r.accepts(l, size)
+			for _, m := range ms {
+				m.Body = body // long, so that reading takes its time
+			}
+			commits[n%2], made = append(commits[n%2], steps), made+size
+		}
+	}
+	depth := make(chan struct{}, 2*burst) // messages that wait
+	known := make(chan queue.ID, total)
+	var wg sync.WaitGroup
+	queues := [2]chan []queue.Step{}
+	for kind := range queues {
+		queues[kind] = make(chan []queue.Step, len(commits[kind]))
+		for _, steps := range commits[kind] {
+			queues[kind] <- steps
+		}
+		close(queues[kind])
+	}
+	for i := range 5 {
+		wg.Go(func() {
+			for steps := range queues[min(i, 1)] {
+				for range steps {
+					select {
+					case depth <- struct{}{}:
+					case <-g.over:
+						return
+					}
+				}
+				g.do(steps...)
+				for _, s := range steps {
+					known <- s.(*queue.Accept).M.ID
+				}
+			}
+		})
+	}
+	var mu sync.Mutex
+	ended := map[queue.ID]bool{}
+	end := func(claims ...queue.Claim) {
+		var steps []queue.Step
+		mu.Lock()
+		for _, c := range claims {
+			if ended[c.M.ID] {
+				g.fail("message %v was given twice", c.M.ID)
+			}
+			ended[c.M.ID] = true
+			steps = append(steps, r.final(c, pdu.StateDelivered))
+		}
+		all := len(ended) == total
+		mu.Unlock()
+		g.do(steps...)
+		for range claims {
+			select {
+			case <-depth:
+			case <-g.over:
+			}
+		}
+		if all {
+			g.finish()
+		}
+	}
+	wg.Go(func() { // the canceller
+		for {
+			select {
+			case <-g.over:
+				return
+			case id := <-known:
+				if (uint64(id)>>10)%17 != 0 {
+					continue
+				}
+				if c, err := r.s.ClaimID(r.ctx, 1, id); err == nil {
+					end(c)
+				}
+			}
+		}
+	})
+	wg.Go(func() { // the carrier
+		for {
+			wake := r.feed.next()
+			claims, _ := r.s.Take(l, burst, nil)
+			if len(claims) > 0 {
+				end(claims...)
+				continue
+			}
+			late := time.NewTimer(patience)
+			select {
+			case <-g.over:
+				late.Stop()
+				return
+			case <-wake:
+				late.Stop()
+			case <-late.C:
+				g.fail("the lane stands still, depths %v", r.depths())
+				return
+			}
+		}
+	})
+	wg.Wait()
+	if !r.Failed() {
+		r.nothing(l)
+		r.wantDepths("in the end", map[any]int64{})
+	}
 }
