@@ -137,17 +137,18 @@ type committer struct {
 	failed error      // a read the batch needed went wrong
 
 	effects        []effect
-	finals         map[queue.ID]struct{}         // ended by Ref in this batch
-	once           map[uint64]*queue.Message     // accepted with Once in this batch
-	short          map[uint32]uint64             // last short id by account, as far as known
-	awaits         recent                        // messages that certainly have a sent row
-	refund         map[roomKey]int64             // room that this batch gives back
-	fresh          []bool                        // which steps of the commit at hand are new Accepts
-	pending        map[queue.ID][]queue.PartInfo // part rows written in this batch
-	sides          map[roomKey]int64             // what this batch adds to the side way
-	parts          []queue.PartInfo              // scratch
-	toldL          []*lane                       // lanes to be told after this batch
-	toldO          []*outbox                     // outboxes, likewise
+	finals         map[queue.ID]struct{}     // ended by Ref in this batch
+	once           map[uint64]*queue.Message // accepted with Once in this batch
+	short          map[uint32]uint64         // last short id by account, as far as known
+	awaits         recent                    // messages that certainly have a sent row
+	refund         map[roomKey]int64         // room that this batch gives back
+	fresh          []bool                    // which steps of the commit at hand are new Accepts
+	pending        map[queue.ID][]answered   // part rows written in this batch
+	sides          map[roomKey]int64         // what this batch adds to the side way
+	parts          []answered                // scratch
+	infos          []queue.PartInfo          // scratch
+	toldL          []*lane                   // lanes to be told after this batch
+	toldO          []*outbox                 // outboxes, likewise
 	spareC         []commit
 	spareS         []queue.Step
 	due            [queue.Classes]queue.Time // as last written

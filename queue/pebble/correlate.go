@@ -95,11 +95,11 @@ func (s *Store) refOf(tail []byte) (*queue.Ref, error) {
 // refParts fills a ref of one part of several.
 func (s *Store) refParts(ref *queue.Ref, attempt, part uint8) (*queue.Ref, error) {
 	found := false
-	err := s.eachPart(s.db, ref.M.ID, func(p *queue.PartInfo) {
+	err := s.eachPart(s.db, ref.M.ID, func(p *answered) {
 		if p.Attempt == attempt {
-			ref.Parts = append(ref.Parts, *p)
+			ref.Parts = append(ref.Parts, p.PartInfo)
 			if p.Part == part {
-				ref.Info, found = *p, true
+				ref.Info, found = p.PartInfo, true
 			}
 		}
 	})

@@ -31,7 +31,12 @@ func engineOptions(o *Options, lock *pdb.Lock, logger *logger, flushed func()) *
 		MaxOpenFiles:                1000,
 		CompactionConcurrencyRange:  func() (lower, upper int) { return 1, 2 },
 		EventListener: &pdb.EventListener{
-			FlushEnd:        func(pdb.FlushInfo) { flushed() },
+			FlushEnd: func(pdb.FlushInfo) { flushed() },
+			PossibleAPIMisuse: func(i pdb.PossibleAPIMisuseInfo) {
+				if o.misuse != nil {
+					o.misuse(i)
+				}
+			},
 			BackgroundError: func(err error) { logger.log.Error("store's background work", slog.Any("err", err)) },
 		},
 	}

@@ -1,6 +1,8 @@
 package pebble
 
 import (
+	"slices"
+
 	"masar/queue"
 )
 
@@ -38,7 +40,7 @@ func (c *committer) final(f *queue.Final) {
 	c.refund[roomOf(m)]++
 	facts.TextMAC = c.mac.of(macText, m.Body)
 	if len(it.parts) > 0 || len(c.pending[it.id]) > 0 {
-		facts.Parts = c.dropParts(m, nil)
+		facts.Parts = c.dropParts(m, nil, false)
 	}
 	c.history(&facts, m)
 	c.deliver(f.Deliver)
@@ -58,7 +60,7 @@ func (c *committer) finalSent(m *queue.Message, info *queue.PartInfo, mac uint64
 		c.single(idKey(c.k, kindSent, m.ID))
 	}
 	facts.TextMAC = mac
-	facts.Parts = c.dropParts(m, info)
+	facts.Parts = c.dropParts(m, info, true)
 	if decides {
 		for i := range facts.Parts {
 			p := &facts.Parts[i]
@@ -71,33 +73,36 @@ func (c *committer) finalSent(m *queue.Message, info *queue.PartInfo, mac uint64
 }
 
 // dropParts removes the part rows and the correlations of a message and gives what they
-// told, in order. A message of one part has its only part in info. The slice is valid
-// until the next call.
-func (c *committer) dropParts(m *queue.Message, info *queue.PartInfo) []queue.PartInfo {
-	parts := c.parts[:0]
+// told, in order. A message of one part has its only part in info; awaited says whether
+// that one has a correlation. The slice is valid until the next call.
+func (c *committer) dropParts(m *queue.Message, info *queue.PartInfo, awaited bool) []queue.PartInfo {
+	infos := c.infos[:0]
 	if info != nil && info.Of <= 1 {
-		parts = append(parts, *info)
-		c.uncorrelate(m.ID, info)
+		infos = append(infos, *info)
+		if awaited {
+			c.uncorrelate(m.ID, info)
+		}
 		if m.Attempt <= 1 || info.Attempt <= 1 {
-			c.parts = parts
-			return parts
+			c.infos = infos
+			return infos
 		}
 	}
-	c.must(c.s.eachPart(c.s.db, m.ID, func(p *queue.PartInfo) { parts = putPart(parts, p) }))
+	parts := c.parts[:0]
+	c.must(c.s.eachPart(c.s.db, m.ID, func(p *answered) { parts = putPart(parts, p) }))
 	for i := range c.pending[m.ID] {
 		parts = putPart(parts, &c.pending[m.ID][i])
 	}
+	delete(c.pending, m.ID)
 	for i := range parts {
 		p := &parts[i]
-		if p.Of <= 1 {
-			continue
-		}
 		c.del(partKey(c.k, m.ID, p.Attempt, p.Part))
-		c.uncorrelate(m.ID, p)
+		if p.awaited {
+			c.uncorrelate(m.ID, &p.PartInfo)
+		}
+		infos = append(infos, p.PartInfo)
 	}
-	delete(c.pending, m.ID)
-	c.parts = parts
-	return parts
+	c.parts, c.infos = parts, infos
+	return infos
 }
 
 func (c *committer) uncorrelate(id queue.ID, p *queue.PartInfo) {
@@ -108,7 +113,7 @@ func (c *committer) uncorrelate(id queue.ID, p *queue.PartInfo) {
 
 // putPart puts p where it belongs in a list ordered by attempt and part, over an older
 // state of the same part.
-func putPart(parts []queue.PartInfo, p *queue.PartInfo) []queue.PartInfo {
+func putPart(parts []answered, p *answered) []answered {
 	at := len(parts)
 	for at > 0 && (parts[at-1].Attempt > p.Attempt || parts[at-1].Attempt == p.Attempt && parts[at-1].Part >= p.Part) {
 		at--
@@ -117,10 +122,7 @@ func putPart(parts []queue.PartInfo, p *queue.PartInfo) []queue.PartInfo {
 		parts[at] = *p
 		return parts
 	}
-	parts = append(parts, queue.PartInfo{})
-	copy(parts[at+1:], parts[at:])
-	parts[at] = *p
-	return parts
+	return slices.Insert(parts, at, *p)
 }
 
 // history writes the facts of an ended message under the day it ended.

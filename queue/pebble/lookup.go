@@ -164,7 +164,7 @@ func (s *Store) view(r pdb.Reader, p place, id queue.ID) (v queue.View, err erro
 			}
 		}
 	}
-	err = s.eachPart(r, id, func(p *queue.PartInfo) { v.Parts = append(v.Parts, *p) })
+	err = s.eachPart(r, id, func(p *answered) { v.Parts = append(v.Parts, p.PartInfo) })
 	return v, err
 }
 

@@ -127,7 +127,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		once:    make(map[uint64]*queue.Message),
 		short:   make(map[uint32]uint64),
 		refund:  make(map[roomKey]int64),
-		pending: make(map[queue.ID][]queue.PartInfo),
+		pending: make(map[queue.ID][]answered),
 		sides:   make(map[roomKey]int64),
 
 		unmatchedN: make(map[uint32]int),

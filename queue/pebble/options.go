@@ -41,7 +41,8 @@ type Options struct {
 	Now   func() time.Time // nil: time.Now
 	Fatal func(error)      // called when a write may be lost; should end the process. nil: log and exit 1
 
-	memTable uint64                    // tests only: octets; 0: 64MiB
+	memTable uint64 // tests only: octets; 0: 64MiB
+	misuse   func(pdb.PossibleAPIMisuseInfo)
 	observe  func(*pdb.DB, *pdb.Batch) // tests only: sees each batch before it is applied
 }
 

@@ -252,7 +252,7 @@ func (r *partReader) into(it *item) error {
 		}
 		r.i = i
 	}
-	if err := scanParts(r.i, it.id, &r.k, func(p *queue.PartInfo) { it.parts = append(it.parts, *p) }); err != nil {
+	if err := scanParts(r.i, it.id, &r.k, func(p *answered) { it.parts = append(it.parts, p.PartInfo) }); err != nil {
 		return err
 	}
 	if len(it.parts) == 0 {
@@ -270,7 +270,7 @@ func (r *partReader) into(it *item) error {
 }
 
 // scanParts tells each part row of a message, in order.
-func scanParts(i *pdb.Iterator, id queue.ID, k *[]byte, each func(*queue.PartInfo)) error {
+func scanParts(i *pdb.Iterator, id queue.ID, k *[]byte, each func(*answered)) error {
 	*k = idKey(*k, kindPart, id)
 	for ok := i.SeekGE(*k); ok; ok = i.Next() {
 		if key := i.Key(); len(key) != 11 || string(key[:9]) != string(*k) {
@@ -280,8 +280,8 @@ func scanParts(i *pdb.Iterator, id queue.ID, k *[]byte, each func(*queue.PartInf
 		if err != nil {
 			return err
 		}
-		var p queue.PartInfo
-		if _, err := queue.DecodePart(v, &p); err != nil {
+		var p answered
+		if err := parsePart(v, &p); err != nil {
 			return err
 		}
 		each(&p)
@@ -290,7 +290,7 @@ func scanParts(i *pdb.Iterator, id queue.ID, k *[]byte, each func(*queue.PartInf
 }
 
 // eachPart is scanParts over a reader.
-func (s *Store) eachPart(r pdb.Reader, id queue.ID, each func(*queue.PartInfo)) error {
+func (s *Store) eachPart(r pdb.Reader, id queue.ID, each func(*answered)) error {
 	i, err := r.NewIter(&pdb.IterOptions{LowerBound: idKey(nil, kindPart, id), UpperBound: idKey(nil, kindPart, id+1)})
 	if err != nil {
 		return err

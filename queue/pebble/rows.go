@@ -56,6 +56,32 @@ func parseSide(v []byte) (p sidePlace, record []byte, err error) {
 	return p, v[sidePlaceLen:], nil
 }
 
+// answered is a part's row: a part of several, and whether it has a correlation.
+type answered struct {
+	queue.PartInfo
+	awaited bool
+}
+
+func appendAnswered(b []byte, p *answered) []byte {
+	b = queue.AppendPart(b, &p.PartInfo)
+	if p.awaited {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func parsePart(v []byte, p *answered) error {
+	rest, err := queue.DecodePart(v, &p.PartInfo)
+	if err == nil && len(rest) == 0 {
+		err = fmt.Errorf("%w: part", errRow)
+	}
+	if err != nil {
+		return err
+	}
+	p.awaited = rest[0] != 0
+	return nil
+}
+
 // A sent row is the keyed hash of the body, the one part (of several the one answered
 // last) and the record without body and answers.
 func appendSent(b []byte, textMAC uint64, p *queue.PartInfo, m *queue.Message) []byte {

@@ -414,10 +414,11 @@ func (c *committer) part(p *queue.Part) {
 	info := &p.Info
 	if !it.recorded(info) {
 		if info.Of > 1 {
-			c.v = queue.AppendPart(c.v[:0], info)
+			row := answered{*info, p.Await}
+			c.v = appendAnswered(c.v[:0], &row)
 			c.set(partKey(c.k, it.id, info.Attempt, info.Part), c.v)
 			it.parts = append(it.parts, *info)
-			c.pending[it.id] = append(c.pending[it.id], *info)
+			c.pending[it.id] = append(c.pending[it.id], row)
 		}
 		if p.Await && info.CarrierID != "" {
 			c.v = append(c.v[:0], info.Of)
@@ -448,7 +449,7 @@ func (c *committer) part(p *queue.Part) {
 	c.finals[it.id] = struct{}{}
 	f := queue.Facts{State: p.State, Carrier: info.Carrier, Ended: info.Sent}
 	f.TextMAC = c.mac.of(macText, m.Body)
-	f.Parts = c.dropParts(m, info)
+	f.Parts = c.dropParts(m, info, p.Await)
 	c.history(&f, m)
 	c.deliver(p.Deliver)
 }
@@ -465,9 +466,10 @@ func (c *committer) outcome(o *queue.Outcome) {
 	if !c.hasPart(m.ID, &info) {
 		return
 	}
-	c.v = queue.AppendPart(c.v[:0], &info)
+	row := answered{info, true} // its receipt came: it was awaited
+	c.v = appendAnswered(c.v[:0], &row)
 	c.set(partKey(c.k, m.ID, info.Attempt, info.Part), c.v)
-	c.pending[m.ID] = append(c.pending[m.ID], info)
+	c.pending[m.ID] = append(c.pending[m.ID], row)
 }
 
 // hasPart says that a part's row is there: the message has not ended.
