@@ -51,13 +51,21 @@ func settled(t *testing.T, r *rig) {
 	})
 }
 
+// early is the order of parts where the second's refusal was heard before the third was sent.
+func early(order string) string {
+	if order == "1 2 3 " {
+		return "1 2 "
+	}
+	return "1 2 2 3 "
+}
+
 // What one part's answer means for the message while the others are answered ESME_ROK,
 // unanswered, or still to be sent.
 func TestTheAnswerOfOnePartDecidesForItsMessage(t *testing.T) {
 	tests := map[string]struct {
 		status pdu.Status // of the second part's first try
 		window int
-		order  string // of the parts at the carrier
+		order  string // of the parts at the carrier; another one where the answer came before the next was sent
 		stat   string // of the client's receipt
 	}{
 		"throttled, all on the wire":      {pdu.ESME_RTHROTTLED, 10, "1 2 3 2 ", "DELIVRD"},
@@ -83,15 +91,19 @@ func TestTheAnswerOfOnePartDecidesForItsMessage(t *testing.T) {
 				p := r.transceiver()
 				id := p.submit(inParts(3))
 				n := len(tt.order) / 2
+				if tt.window > 1 && tt.stat == "REJECTD" {
+					n = 2
+				}
 				subs := f.await(n)
 				if tt.stat == "REJECTD" {
 					ended(t, p, id, tt.stat)
 				}
 				time.Sleep(time.Minute)
-				if got := parts(t, f.submits()); got != tt.order {
+				if got := parts(t, f.submits()); got != tt.order && (tt.window == 1 || got != early(tt.order)) {
 					t.Errorf("the carrier saw %s, want %s", got, tt.order)
 				}
 				ref := partNumber(t, &subs[0]).Ref
+				subs = f.submits()
 				for i := range subs {
 					if c := partNumber(t, &subs[i]); c.Ref != ref || c.Total != 3 {
 						t.Errorf("submit %d: %+v, want reference %d", i, c, ref)

@@ -40,6 +40,7 @@ type correlator struct {
 const (
 	earlyWait = 2 * time.Second // how long a receipt waits for its response
 	earlyMost = receiptWindow
+	earlyTick = 250 * time.Millisecond // how often those whose time is over are looked for
 )
 
 // event is one thing that the correlator is told.
@@ -196,14 +197,20 @@ func (k *correlator) unreadable(r *inbound) { k.put(event{kind: receiptBroken, r
 // run is the correlator's goroutine.
 func (k *correlator) run(ctx context.Context) {
 	defer close(k.jobs)
-	tick := time.NewTicker(250 * time.Millisecond)
+	tick := time.NewTimer(time.Hour)
 	defer tick.Stop()
+	ticking := false
 	for {
+		if waits := len(k.waiting)+len(k.strays.order) > 0; waits && !ticking {
+			tick.Reset(earlyTick)
+			ticking = true
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-k.wake:
 		case now := <-tick.C:
+			ticking = false
 			k.expireEarly(now, earlyWait)
 			k.strays.expire(now)
 		}

@@ -92,7 +92,8 @@ func TestNothingRunsAfterClose(t *testing.T) {
 						if got[c.Ref] == nil {
 							got[c.Ref] = map[uint8]bool{}
 						}
-						if got[c.Ref][c.Seq] {
+						// In a hurry an answer may stay unread: that part is uncertain, and sent again.
+						if got[c.Ref][c.Seq] && !hurry {
 							t.Errorf("part %d of %d was taken twice", c.Seq, c.Ref)
 						}
 						got[c.Ref][c.Seq] = true

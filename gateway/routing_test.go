@@ -96,9 +96,9 @@ func TestACarrierKeepsItsHours(t *testing.T) {
 	for _, members := range []int{1, 2} {
 		t.Run(fmt.Sprint(members), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				opens := time.Now().Add(time.Hour + 17*time.Millisecond)
+				opens := time.Now().Add(10*time.Minute + 17*time.Millisecond)
 				a, b := newFakeSMSC(t, nil), newFakeSMSC(t, nil)
-				setup := func(s *Setup) { s.Carriers[0].Hours = hours{opens, opens.Add(time.Hour)} }
+				setup := func(s *Setup) { s.Carriers[0].Hours = hours{opens, opens.Add(5 * time.Minute)} }
 				var r *rig
 				if members == 1 {
 					r = fakeRig(t, a, setup)
@@ -124,9 +124,9 @@ func TestACarrierKeepsItsHours(t *testing.T) {
 				n := len(a.submits())
 				p.submit(nil)
 				a.await(n + 1)
-				time.Sleep(time.Until(opens.Add(time.Hour + time.Second)))
+				time.Sleep(time.Until(opens.Add(5*time.Minute + time.Second)))
 				p.submit(nil)
-				time.Sleep(10 * time.Minute)
+				time.Sleep(3 * time.Minute)
 				if len(a.submits()) != n+1 {
 					t.Error("sent after closing time")
 				}
