@@ -65,8 +65,6 @@ type Account struct {
 	EmptyMessage string `yaml:"empty_message" one:"accept refuse" eg:"refuse"`
 	// Unanswered deliver_sm that we may have on one of its binds.
 	DeliverWindow int `yaml:"deliver_window" min:"1" max:"10000" eg:"10"`
-	// Whether replace_if_present and replace_sm work; costs an index of what waits.
-	Replace bool `yaml:"replace" eg:"true"`
 	// Session timers.
 	Timers BindTimers `yaml:"timers" inherit:"timers"`
 }

@@ -40,7 +40,7 @@ type Carrier struct {
 	ServiceType string `yaml:"service_type" eg:"CMT"`
 	// protocol_id of every submit_sm; left out: the client's.
 	ProtocolID *int `yaml:"protocol_id" min:"0" max:"255" eg:"0"`
-	// priority_flag of every submit_sm; left out: by the message's class.
+	// priority_flag of every submit_sm; left out: the client's.
 	Priority *int `yaml:"priority" min:"0" max:"3" eg:"0"`
 	// How many binds of each kind are held.
 	Binds Binds `yaml:"binds" absent:"{transceiver: 1}"`

@@ -108,7 +108,7 @@ func (d *decoder) checkTop(c *Config) {
 	if c.Shares.Normal+c.Shares.Bulk > 90 {
 		d.bad("shares", "", fmt.Sprintf("give %d of 100 parts to normal and bulk", c.Shares.Normal+c.Shares.Bulk), "leave at least 10 for urgent")
 	}
-	if c.MO.TTL < c.MO.Expiry {
+	if c.MO.TTL > 0 && c.MO.TTL < c.MO.Expiry {
 		d.bad("mo.expiry", formatDuration(c.MO.Expiry), "is longer than mo.ttl, "+formatDuration(c.MO.TTL), "let parts wait for less time than the whole message")
 	}
 	if len(c.Ported.Deltas) > 0 && c.Ported.File == "" {

@@ -74,6 +74,11 @@ func (d *decoder) checkCarrier(at string, c *Carrier, all *Config) {
 	if (c.Segmentation == "payload" || c.Segmentation == "sar") && c.InterfaceVersion < 0x34 {
 		d.bad(at+".segmentation", c.Segmentation, "needs TLVs, which interface_version 3.3 has not", "write udh8 or udh16, or interface_version: 3.4")
 	}
+	if id := c.Receipts.ID; id.Resp == "raw" && id.Receipt == "decimal" || id.Resp == "decimal" && id.Receipt == "raw" {
+		// A raw id is compared as it is and a decimal one by its value: 12 and 12 would differ.
+		d.bad(at+".receipts.id", "", "compare the "+id.Resp+" id of a response with the "+id.Receipt+" one of a receipt: they never meet",
+			"write the same form twice where the two are alike, hex beside decimal where they are not, or auto")
+	}
 	if c.Receipts.Ask == "never" && d.given(at+".receipts.wait") {
 		d.bad(at+".receipts.wait", "", "is how long a receipt is awaited, but ask is never", "remove one of the two")
 	}

@@ -13,6 +13,7 @@ const maxMembers = 16
 
 func (d *decoder) checkRoutes(c *Config, accounts, carriers map[string]int) {
 	names, conditions, used := map[string]int{}, map[string]int{}, map[string]bool{}
+	groups := map[string]int{}
 	for i := range c.Routes {
 		r, at := &c.Routes[i], fmt.Sprintf("routes[%d]", i)
 		d.name(at+".name", r.Name)
@@ -44,6 +45,7 @@ func (d *decoder) checkRoutes(c *Config, accounts, carriers map[string]int) {
 		d.members(at, r, carriers, used)
 		if !d.failedUnder(at) {
 			d.shadowed(at, r, i, conditions)
+			d.oneGroup(at, c.Routes, i, groups)
 		}
 	}
 	for i := range c.Carriers {
@@ -152,6 +154,46 @@ func (d *decoder) shadowed(at string, r *Route, i int, conditions map[string]int
 		default:
 			d.bad(fmt.Sprintf("%s.prefix[%d]", at, j), p, fmt.Sprintf("has the conditions of routes[%d], which takes everything first", first), "remove it from one of the two")
 		}
+	}
+}
+
+// oneGroup records a route without a name that differs from an earlier one in how its
+// carriers are used, though not in which: what waits is known by the route's name, else by
+// its carriers in their order, so the two would be one, and the earlier one's keys hold.
+func (d *decoder) oneGroup(at string, routes []Route, i int, groups map[string]int) {
+	r := &routes[i]
+	if r.Name != "" {
+		return
+	}
+	var key strings.Builder
+	for _, m := range r.Carriers {
+		fmt.Fprintf(&key, "%t %s,", m.Failover != "", m.Name())
+	}
+	first, shared := groups[key.String()]
+	if !shared {
+		groups[key.String()] = i
+		return
+	}
+	other := &routes[first]
+	var differ []string
+	for _, k := range []struct {
+		key  string
+		same bool
+	}{
+		{"weight", slices.EqualFunc(r.Carriers, other.Carriers, func(a, b Member) bool { return a.Weight == b.Weight })},
+		{"failover_after", r.FailoverAfter == other.FailoverAfter},
+		{"max_wait", r.MaxWait == other.MaxWait},
+		{"uncertain", r.Uncertain == other.Uncertain},
+		{"receipts", r.Receipts == other.Receipts},
+		{"receipt_wait", r.ReceiptWait == other.ReceiptWait},
+	} {
+		if !k.same {
+			differ = append(differ, k.key)
+		}
+	}
+	if len(differ) > 0 {
+		d.bad(at, "", fmt.Sprintf("has the carriers of routes[%d], and like it no name, but another %s: they would share one queue and the first one's keys", first, strings.Join(differ, ", ")),
+			"give them names")
 	}
 }
 

@@ -20,7 +20,7 @@ type Config struct {
 	NodeID int `yaml:"node_id" min:"0" max:"1023" eg:"1"`
 	// Folder of the queue and of admin.sock. Relative to the working directory, unlike every other path.
 	Data string `yaml:"data" eg:"/var/lib/masar"`
-	// How long a stop or a removed carrier may wait for answers that are outstanding.
+	// How long a stop or a removed carrier may wait for answers that are outstanding. 0: not at all.
 	Drain time.Duration `yaml:"drain" max:"10m" eg:"30s"`
 	// What is logged, and how.
 	Log Log `yaml:"log"`

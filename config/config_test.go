@@ -188,9 +188,6 @@ routes: [{carriers: a}]
 	if k := c.Carriers[0]; k.Timers.Response != 3*time.Second || k.Receipts.Zone.String() != "UTC" || k.Binds != (Binds{Transceiver: 1}) {
 		t.Errorf("carrier %+v", k)
 	}
-	if c.MO.TTL != time.Hour {
-		t.Errorf("mo.ttl %v", c.MO.TTL)
-	}
 }
 
 func TestBlocksMayBeSharedByAnchors(t *testing.T) {
@@ -320,7 +317,7 @@ func TestDefaultIsWhatAFileThatSaysLittleMeans(t *testing.T) {
 		}
 		t.Errorf("differs without being said: %v", ch)
 	}
-	if d.MO.TTL != 72*time.Hour || d.TimeZone.String() != "Asia/Riyadh" {
+	if d.Timers.Response != 10*time.Second || d.TimeZone.String() != "Asia/Riyadh" {
 		t.Errorf("%+v", d)
 	}
 }

@@ -22,9 +22,9 @@ type Route struct {
 	Classes []string `yaml:"classes" one:"urgent normal bulk" eg:"[urgent]"`
 	// At most 16. Plain ones share by weight; each failover follows when the ones before it are unavailable.
 	Carriers []Member `yaml:"carriers" need:"yes" eg:"[stc, {failover: zain}]"`
-	// How long the carriers before a failover must be without a bind.
+	// How long the carriers before a failover must be without a bind. 0: it takes over at once.
 	FailoverAfter time.Duration `yaml:"failover_after" max:"24h" eg:"10s"`
-	// Age of the oldest message from which the next carrier may help.
+	// Age of the oldest message from which the next carrier may help. 0: never, however old it is.
 	MaxWait time.Duration `yaml:"max_wait" max:"7d" eg:"1m"`
 	// What becomes of a message whose submit_sm had no answer: sent again, ended, or held for an operator.
 	Uncertain string `yaml:"uncertain" one:"resend fail hold" eg:"hold"`
@@ -77,7 +77,7 @@ type Ported struct {
 	Deltas []string `yaml:"deltas" path:"yes" eg:"[ported-2026-01-02.csv]"`
 	// How often the files are looked at for a change. 0: only on reload.
 	Reload time.Duration `yaml:"reload" max:"30d" eg:"10m"`
-	// A new table that is smaller by more than this is refused.
+	// A new table that is smaller by more than this is refused. 0%: any smaller one.
 	MaxShrink Percent `yaml:"max_shrink" eg:"10%"`
 }
 
@@ -101,6 +101,6 @@ func (r MORoute) id() string { return r.To + " " + r.Keyword + r.Regex + " to " 
 type MO struct {
 	// How long parts wait for the ones that are missing.
 	Expiry time.Duration `yaml:"expiry" min:"1s" max:"24h" eg:"10m"`
-	// How long a message waits for its account.
-	TTL time.Duration `yaml:"ttl" min:"1m" max:"366d" inherit:"store.outbox_ttl" eg:"24h"`
+	// How long a message waits for its account. 0: the account's outbox_ttl.
+	TTL time.Duration `yaml:"ttl" max:"366d" eg:"24h"`
 }
