@@ -4,13 +4,17 @@
 // it as one batch, waits for the fsync, answers every Done in order and only then hands
 // the new rows to whoever pulls: nobody learns of a row that a power cut could take back.
 //
+//	start.go     what a start reads
+//	mobile.go    mobile-originated parts, unmatched receipts
 //	open.go      Open and Close: the folder, its lock, its key, its format
 //	options.go   Options
 //	engine.go    how Pebble is set up, and the Logger whose Fatalf never returns
 //	keys.go      the keys, one octet of kind each
+//	mac.go       keyed hashes and their key
 //	rows.go      the values that are more than a record of package queue
 //	committer.go the inbox, the committer, group commit
 //	steps.go     what each Step writes
+//	accept.go    a new message: its id, Once, its short id
 //	final.go     what the end of a message writes
 //	lanes.go     lanes and claims in memory: Take, Release
 //	outboxes.go  deliveries in memory: TakeOutbox, ReleaseOutbox

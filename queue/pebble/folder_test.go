@@ -160,7 +160,7 @@ func TestWhatIsOldGoes(t *testing.T) {
 		c, _ := s.Take(benchLane, 1, nil)
 		must(t, s, &queue.Final{Claim: c[0], State: pdu.StateDelivered})
 		must(t, s, &queue.Unmatched{Carrier: 1, CarrierID: "x", Why: "unknown", At: queue.At(time.Now())})
-		pass(24 * time.Hour)
+		pass(23 * time.Hour)
 		for kind, n := range map[byte]int{kindHistory: 1, kindOnce: 1, kindShort: 1, kindUnmatched: 1, kindLaneState: 1} {
 			if got := rows(t, s, kind); got != n {
 				t.Errorf("after a day: %d rows of kind %c, want %d", got, kind, n)

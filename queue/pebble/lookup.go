@@ -211,9 +211,10 @@ func (s *Store) grab(id queue.ID) *item {
 
 // ungrab gives up a claim of which no row was found, or none that could be read.
 func (s *Store) ungrab(it *item) {
-	it.state.Store(over)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// Under the lock: a refill that found it over, but still there, would leave its row out.
+	it.state.Store(over)
 	if s.items[it.id] != it {
 		return
 	}

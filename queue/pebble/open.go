@@ -223,19 +223,29 @@ func (s *Store) durable(ctx context.Context) (*pdb.Snapshot, error) {
 	return s.durableAnd(ctx, func() {})
 }
 
-// durableAnd runs look at the snapshot's moment, when what is in memory fits its rows. When
-// there is an error look may still be running.
+// durableAnd runs look at the snapshot's moment, when what is in memory fits its rows. After
+// an error look does not run any more.
 func (s *Store) durableAnd(ctx context.Context, look func()) (snap *pdb.Snapshot, err error) {
-	taken := make(chan *pdb.Snapshot, 1)
-	if err := s.do(ctx, func(*committer) { look(); taken <- s.db.NewSnapshot() }); err != nil {
-		select {
-		case snap := <-taken:
+	var mu sync.Mutex
+	gone := false // the asker: nobody would close the snapshot
+	err = s.do(ctx, func(*committer) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !gone {
+			look()
+			snap = s.db.NewSnapshot()
+		}
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if err != nil {
+		gone = true
+		if snap != nil {
 			snap.Close()
-		default: // it may still come; the snapshot is closed with the engine then
 		}
 		return nil, err
 	}
-	return <-taken, nil
+	return snap, nil
 }
 
 // Close is queue.Store's: what the inbox holds is committed first.
