@@ -384,6 +384,8 @@ type plainClient struct {
 	conn net.Conn
 	in   *bufio.Reader
 	seq  uint32
+
+	delivered int // deliver_sm answered
 }
 
 func dialClient(t testing.TB, addr string) *plainClient {
@@ -431,6 +433,7 @@ func (c *plainClient) answer(h pdu.Header) {
 	}
 	var body pdu.Body
 	if h.Command == pdu.CmdDeliverSM {
+		c.delivered++
 		body = &pdu.MessageResp{}
 	}
 	if _, err := c.conn.Write(pdu.Append(nil, h.Command.Resp(), pdu.ESME_ROK, h.Sequence, body)); err != nil {
