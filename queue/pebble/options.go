@@ -27,6 +27,11 @@ type Options struct {
 	AccountRoom int64 // messages waiting of one account and class; 0: Room
 	OutboxMax   int64 // deliveries waiting of one account; 0: 1,000,000
 
+	// OutboxMaxOf gives accounts, by name, a bound of their own; nil or 0: OutboxMax. It is
+	// asked by the committer, each second of each outbox, so it neither blocks nor calls the
+	// Store; what it says may change.
+	OutboxMaxOf func(account string) int64
+
 	UnmatchedMax int           // receipts kept of one carrier that matched nothing; 0: 10,000
 	UnmatchedTTL time.Duration // and how long; 0: 72h
 

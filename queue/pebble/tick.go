@@ -127,7 +127,7 @@ func (c *committer) trimOutboxes() {
 	var ended []*parcel
 	s.mu.Lock()
 	for _, o := range s.outboxes {
-		over := o.count - int64(o.ending) - s.o.OutboxMax
+		over := o.count - int64(o.ending) - s.outboxMax(o.account)
 		for o.ready.n > 0 {
 			p := *o.ready.at(0)
 			if over <= 0 && (p.d.Expires == 0 || p.d.Expires > c.now) {
@@ -147,6 +147,16 @@ func (c *committer) trimOutboxes() {
 	for _, p := range ended {
 		c.undeliver(p, queue.Undelivered)
 	}
+}
+
+// outboxMax is the bound of an account's outbox.
+func (s *Store) outboxMax(account uint32) int64 {
+	if s.o.OutboxMaxOf != nil {
+		if most := s.o.OutboxMaxOf(s.Name(queue.AccountName, account)); most > 0 {
+			return most
+		}
+	}
+	return s.o.OutboxMax
 }
 
 // retain drops whole days of history and whole weeks of Once keys, each with one range.
