@@ -179,9 +179,9 @@ func (r *rig) restart() {
 // dial connects a carrier's bind.
 func (r *rig) dial(_ context.Context, _, addr string) (net.Conn, error) {
 	r.mu.Lock()
-	smsc, down := r.smscs[addr], r.down[addr]
-	r.mu.Unlock()
-	if smsc == nil || down {
+	defer r.mu.Unlock()
+	smsc := r.smscs[addr]
+	if smsc == nil || r.down[addr] {
 		return nil, fmt.Errorf("dial %s: connection refused", addr)
 	}
 	ours, theirs := smpptest.Pipe(256<<10, netip.MustParseAddrPort("10.9.0.1:40000"))
@@ -189,14 +189,27 @@ func (r *rig) dial(_ context.Context, _, addr string) (net.Conn, error) {
 	return ours, nil
 }
 
-// refuse makes a carrier's address refuse connections, and drops those there are; or ends that.
+// refuse makes a carrier's address refuse connections, and drops those there are; or ends
+// that. It returns when the gateway has noticed the drop.
 func (r *rig) refuse(addr string, yes bool) {
+	r.t.Helper()
 	r.mu.Lock()
 	r.down[addr] = yes
-	r.mu.Unlock()
 	if yes {
 		r.smscs[addr].DropConnections()
 	}
+	r.mu.Unlock()
+	if !yes {
+		return
+	}
+	r.wait("the carrier is down", func() bool {
+		for _, c := range r.gw.world.Load().carriers {
+			if slices.Contains(c.opt.Addrs, addr) && c.downSince.Load() == 0 {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // wait waits until ok, at most a minute of the test's clock.

@@ -60,6 +60,7 @@ type retrying struct {
 
 const (
 	retriesMost  = 1000 // deliveries that wait in memory to go again; at this bound the pump takes no more
+	sendsPerTurn = 256  // then answers are taken in
 	retryFirst   = time.Second
 	retryLongest = 5 * time.Minute
 	overtakeWait = 10 * time.Millisecond // how often to look whether a submit_sm_resp is written
@@ -143,7 +144,11 @@ func (p *pump) turn(ctx context.Context, now time.Time) time.Duration {
 	}
 	next := p.again(ctx, now)
 	n := len(p.retries)
-	for len(p.taken) > 0 || p.refill() {
+	for sent := 0; len(p.taken) > 0 || p.refill(); sent++ {
+		if sent == sendsPerTurn {
+			p.wakeUp() // a client that answers at once must not keep its answers from being heard
+			break
+		}
 		if !p.sendFirst(ctx, now) {
 			break
 		}
@@ -180,8 +185,11 @@ func (p *pump) giveBack() {
 
 // refill takes more from the outbox; false: there is nothing, or too much waits already.
 func (p *pump) refill() bool {
-	if !p.has || p.waiting >= retriesMost {
-		return false
+	p.mu.Lock()
+	unheard := len(p.answers)
+	p.mu.Unlock()
+	if !p.has || p.waiting+unheard >= retriesMost {
+		return false // a turn follows: unheard answers have woken us
 	}
 	p.taken, _ = p.a.g.store.TakeOutbox(p.a.number, 64, p.taken[:0])
 	if len(p.taken) == 0 {
