@@ -4,9 +4,8 @@
 // it as one batch, waits for the fsync, answers every Done in order and only then hands
 // the new rows to whoever pulls: nobody learns of a row that a power cut could take back.
 //
-//	start.go     what a start reads
-//	mobile.go    mobile-originated parts, unmatched receipts
 //	open.go      Open and Close: the folder, its lock, its key, its format
+//	start.go     what a start reads
 //	options.go   Options
 //	engine.go    how Pebble is set up, and the Logger whose Fatalf never returns
 //	keys.go      the keys, one octet of kind each
@@ -22,6 +21,7 @@
 //	lookup.go    Find, ClaimID, ByShown, Matching
 //	correlate.go Correlate: receipts to sent parts
 //	due.go       Due: scheduled, overdue, expired, orphaned
+//	mobile.go    mobile-originated parts, unmatched receipts
 //	names.go     Number and Name
 //	room.go      how much may wait, by account and class
 //	disk.go      free space, the ballast file
