@@ -112,6 +112,7 @@ func (s *submission) answer(mark uint64) {
 	if mark == smpp.NeverWritten {
 		s.client.account.met.unheard.Inc()
 	}
+	s.trace()
 }
 
 func whyNotStored(err error) Refusal {

@@ -328,10 +328,14 @@ func (mo *mobile) expire(now time.Time) {
 // store puts a message into the account's outbox, all parts in one commit, and then
 // acknowledges it.
 func (mo *mobile) store(a *account, parts []*pdu.DeliverSM, set *queue.MORef, reply answer, came time.Time) {
+	ttl := mo.g.world.Load().setup.MobileTTL
+	if ttl == 0 {
+		ttl = a.opt.Load().OutboxTTL
+	}
 	steps := make([]queue.Step, 0, len(parts))
 	for i, p := range parts {
 		d := &queue.Delivery{
-			Account: a.number, Kind: queue.Mobile, Created: queue.At(came), Expires: queue.At(came.Add(a.opt.Load().OutboxTTL)),
+			Account: a.number, Kind: queue.Mobile, Created: queue.At(came), Expires: queue.At(came.Add(ttl)),
 			ServiceType: string(p.ServiceType), ESMClass: p.ESMClass, ProtocolID: p.ProtocolID, DataCoding: p.DataCoding,
 			Source:       queue.Address{TON: p.Source.TON, NPI: p.Source.NPI, Addr: string(p.Source.Addr)},
 			Dest:         queue.Address{TON: p.Dest.TON, NPI: p.Dest.NPI, Addr: string(p.Dest.Addr)},

@@ -21,7 +21,6 @@ import (
 
 // Options is what a Gateway is made of. What Reload may change stands in Setup.
 type Options struct {
-	Node       string
 	Store      queue.Store                     // required
 	Full       func() (submits, receipts bool) // the disk's state: which of them must be refused; nil: never
 	Log        *slog.Logger                    // nil: nowhere
@@ -33,9 +32,9 @@ type Options struct {
 	SystemID    string // what bind_resp says; default "masar"
 	Timers      smpp.Timers
 	MaxPDU      int           // octets; default 68 KiB
-	Drain       time.Duration // longest wait for windows at shutdown; default 10s
+	Drain       time.Duration // longest wait for windows at shutdown; default 10s, negative: none
 	OutboxTTL   time.Duration // default 72h
-	ShowText    bool          // message text in logs
+	ShowText    bool          // message text in the log, where each message is logged (debug)
 	ShowNumbers bool          // whole numbers in logs
 
 	Setup Setup
@@ -51,11 +50,12 @@ type Setup struct {
 	Mobile   []MobileRule
 	Ported   func(number string) (route string, ok bool) // nil: no ported numbers
 
-	Zone         *time.Location // for SMPP times without an offset; default UTC
-	MaxSchedule  time.Duration  // furthest schedule_delivery_time; default 180 days
-	Shares       [queue.Classes]int
-	MobileExpiry time.Duration // an incomplete set is delivered as it is after this; default 5m
-	RefusalDelay time.Duration // before a refused bind is answered; default 500ms
+	Zone         *time.Location     // for SMPP times without an offset; default UTC
+	MaxSchedule  time.Duration      // furthest schedule_delivery_time; default 180 days
+	Shares       [queue.Classes]int // guaranteed parts of the last 100; default normal 10, bulk 5; negative: none
+	MobileExpiry time.Duration      // an incomplete set is delivered as it is after this; default 5m
+	MobileTTL    time.Duration      // how long a mobile-originated message waits; default: its account's OutboxTTL
+	RefusalDelay time.Duration      // before a refused bind is answered; default 500ms
 }
 
 // Listener is one address clients bind to.
@@ -76,7 +76,7 @@ type Account struct {
 	Throughput    float64      // submit_sm per second over all binds; 0: no limit
 	Burst         float64      // 0: a tenth of a second's rate, at least 10
 	Window        int          // unanswered submits per bind; default 1,000
-	Park          int          // further ones that wait in turn; default Window
+	Park          int          // further ones that wait in turn; default Window, negative: none
 	DeliverWindow int          // deliver_sm we send unanswered, per bind; default 100
 	Timers        *smpp.Timers // nil: the gateway's
 
@@ -307,8 +307,8 @@ type Route struct {
 	Services      []string
 	Classes       []queue.Class
 	Carriers      []RouteCarrier
-	FailoverAfter time.Duration // default 5s
-	MaxWait       time.Duration // default 30s
+	FailoverAfter time.Duration // default 5s, negative: at once
+	MaxWait       time.Duration // default 30s, negative: never
 	Uncertain     Uncertain
 	Receipts      AskReceipts
 	ReceiptWait   time.Duration // 0: the carrier's

@@ -119,7 +119,7 @@ func (d *daemon) run(ctx context.Context) error {
 		return fmt.Errorf("queue: %w", err)
 	}
 	gw, err := gateway.Start(ctx, gateway.Options{
-		Node: cfg.Node, Store: store, Full: store.Full, Log: d.log, Registerer: registry, Listeners: ls,
+		Store: store, Full: store.Full, Log: d.log, Registerer: registry, Listeners: ls,
 		SystemID: cfg.Node, Timers: serverTimers(cfg), MaxPDU: int(cfg.MaxPDU), Drain: cfg.Drain, OutboxTTL: cfg.Store.OutboxTTL,
 		ShowText: cfg.Log.ShowText, ShowNumbers: cfg.Log.ShowNumbers, Setup: s,
 	})
