@@ -1,15 +1,20 @@
 package admin
 
 import (
+	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"masar/gateway"
+	"masar/queue"
 )
 
 // QueueRow is one row of GET /v1/queue: what waits in one class for one carrier.
@@ -40,6 +45,16 @@ type UncertainRow struct {
 	At        time.Time `json:"at"`
 }
 
+// UnmatchedRow is one row of GET /v1/unmatched?carrier=NAME: a receipt that belongs to no
+// message. from=ID begins at a carrier's id.
+type UnmatchedRow struct {
+	Carrier   string    `json:"carrier"`
+	CarrierID string    `json:"carrier_id"`
+	Why       string    `json:"why"`
+	At        time.Time `json:"at"`
+	DeliverSM string    `json:"deliver_sm"` // the body, in hex
+}
+
 // Problem is an error as the API tells it.
 type Problem struct {
 	Error string `json:"error"`
@@ -53,13 +68,18 @@ func (s *Server) routes(local bool) http.Handler {
 	mux.HandleFunc("GET /v1/queue", s.queue)
 	mux.HandleFunc("GET /v1/carriers", s.carriers)
 	mux.HandleFunc("GET /v1/uncertain", s.uncertain)
-	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
-		if !s.allowed(r, local) {
-			answer(w, http.StatusUnauthorized, Problem{"a token is needed: Authorization: Bearer (admin.token_file)"})
-			return
+	guarded := func(do http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if !s.allowed(r, local) {
+				answer(w, http.StatusUnauthorized, Problem{"a token is needed: Authorization: Bearer (admin.token_file)"})
+				return
+			}
+			do(w, r)
 		}
-		s.reload(w, r)
-	})
+	}
+	mux.HandleFunc("GET /v1/unmatched", guarded(s.unmatched)) // it shows numbers
+	mux.HandleFunc("POST /v1/held/{id}/{do}", guarded(s.held))
+	mux.HandleFunc("POST /v1/reload", guarded(s.reload))
 	mux.HandleFunc("GET /{$}", s.index)
 	if local {
 		// Profiles show what the process is doing, message texts in memory included: for
@@ -109,6 +129,53 @@ func (s *Server) uncertain(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, rows)
 }
 
+const unmatchedMost = 1000
+
+func (s *Server) unmatched(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("carrier")
+	list, err := s.opt.Gateway.Unmatched(r.Context(), name, r.URL.Query().Get("from"), unmatchedMost)
+	switch {
+	case errors.Is(err, gateway.ErrNoCarrier):
+		answer(w, http.StatusNotFound, Problem{fmt.Sprintf("no carrier is called %q: GET /v1/unmatched?carrier=NAME", name)})
+		return
+	case err != nil:
+		answer(w, http.StatusInternalServerError, Problem{err.Error()})
+		return
+	}
+	rows := []UnmatchedRow{}
+	for _, u := range list {
+		rows = append(rows, UnmatchedRow{name, u.CarrierID, u.Why, u.At.Time(), hex.EncodeToString(u.Raw)})
+	}
+	answer(w, http.StatusOK, rows)
+}
+
+// held lets an operator decide about a message that `uncertain: hold` keeps: POST
+// /v1/held/ID/resend sends it again, /v1/held/ID/end ends it as UNKNOWN.
+func (s *Server) held(w http.ResponseWriter, r *http.Request) {
+	n, err := strconv.ParseUint(r.PathValue("id"), 16, 63)
+	if err != nil {
+		answer(w, http.StatusBadRequest, Problem{"a message_id has 16 hex digits, as GET /v1/uncertain shows it"})
+		return
+	}
+	switch r.PathValue("do") {
+	case "resend":
+		err = s.opt.Gateway.ResendHeld(r.Context(), queue.ID(n))
+	case "end":
+		err = s.opt.Gateway.EndHeld(r.Context(), queue.ID(n))
+	default:
+		answer(w, http.StatusNotFound, Problem{"resend or end"})
+		return
+	}
+	switch {
+	case errors.Is(err, gateway.ErrNotHeld):
+		answer(w, http.StatusConflict, Problem{"the message is not held"})
+	case err != nil:
+		answer(w, http.StatusInternalServerError, Problem{err.Error()})
+	default:
+		answer(w, http.StatusOK, map[string]string{"message_id": queue.ID(n).String(), "done": r.PathValue("do")})
+	}
+}
+
 func carrierRow(c gateway.CarrierView) CarrierRow {
 	row := CarrierRow{Name: c.Name, Binds: c.Binds, Outstanding: c.Outstanding, Window: c.Window, Pace: c.Pace}
 	if !c.DownSince.IsZero() {
@@ -128,7 +195,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	io.WriteString(w, "masar: an SMPP gateway\n\n/metrics      Prometheus\n/healthz      the process runs\n/readyz       submits are taken\n/v1/queue     what waits, by carrier and class\n/v1/carriers  the carriers' binds, windows and pace\n/v1/uncertain submits that had no answer\n")
+	io.WriteString(w, "masar: an SMPP gateway\n\n/metrics      Prometheus\n/healthz      the process runs\n/readyz       submits are taken\n/v1/queue     what waits, by carrier and class\n/v1/carriers  the carriers' binds, windows and pace\n/v1/uncertain submits that had no answer\n/v1/unmatched receipts that belong to no message\n")
 }
 
 func answer(w http.ResponseWriter, status int, v any) {

@@ -185,7 +185,7 @@ func (c *client) admit(s *submission, p *pdu.SubmitSM, t time.Time) refused {
 	m.Accepted = queue.At(t)
 	m.ServiceType = c.intern.string(p.ServiceType)
 	m.ESMClass, m.ProtocolID, m.Priority = p.ESMClass, p.ProtocolID, p.PriorityFlag
-	m.RegisteredDelivery, m.DataCoding = p.RegisteredDelivery, p.DataCoding
+	m.RegisteredDelivery, m.DataCoding = p.RegisteredDelivery, canonical(o.Codings, p.DataCoding)
 	if no := checkText(o, m.ESMClass, m.DataCoding, body, p.TLVs); no.why != Accepted {
 		return no
 	}
@@ -195,7 +195,7 @@ func (c *client) admit(s *submission, p *pdu.SubmitSM, t time.Time) refused {
 	if grp == nil {
 		return refuse(NoRoute, "")
 	}
-	if !shortEnough(o, m, body, min(grp.maxParts, o.MaxParts), grp.style) {
+	if !grp.takes(o, m, body) {
 		return refuse(TooLong, strconv.Itoa(len(body))+" octets")
 	}
 	if submits, _ := c.g.opt.Full(); submits {
@@ -378,7 +378,8 @@ func schedule(m *queue.Message, o *Account, s *Setup, p *pdu.SubmitSM, t time.Ti
 	return refused{}
 }
 
-// checkText refuses what no handset could show: a broken header, octets that are no text.
+// checkText refuses what no handset could show: a broken header, octets that are no text
+// in their canonical data_coding.
 func checkText(o *Account, esmClass, dataCoding uint8, body []byte, tlvs pdu.TLVs) refused {
 	if esmClass&pdu.ESMClassUDHI != 0 {
 		_, _, n, err := text.ParseUDH(body)
@@ -393,7 +394,7 @@ func checkText(o *Account, esmClass, dataCoding uint8, body []byte, tlvs pdu.TLV
 		}
 		return refused{}
 	}
-	e, known := o.Codings.Encoding(dataCoding)
+	e, known := storedCodings.Encoding(dataCoding)
 	if !known || e == text.Binary || e == text.UCS2 && concatenated(esmClass, tlvs) {
 		return refused{} // a client's own part may end inside a surrogate pair
 	}
@@ -406,6 +407,21 @@ func checkText(o *Account, esmClass, dataCoding uint8, body []byte, tlvs pdu.TLV
 		}
 	}
 	return refused{}
+}
+
+// storedCodings is what data_coding 0 and 1 mean in the store.
+var storedCodings = text.Codings{Default: text.GSM7, One: text.ASCII}
+
+// canonical is the data_coding that says in the store what the client's says under its
+// account's options: those may change, or go, while the message waits.
+func canonical(codings text.Codings, dataCoding uint8) uint8 {
+	switch dataCoding {
+	case text.CodingDefault:
+		return storedCodings.Coding(codings.Default)
+	case text.CodingASCII:
+		return storedCodings.Coding(codings.One)
+	}
+	return dataCoding
 }
 
 // badOctet finds what no text of a one-octet alphabet has: NUL but in GSM, where it is
@@ -442,7 +458,7 @@ func concatenated(esmClass uint8, tlvs []byte) bool {
 
 // shortEnough tells whether the message needs at most most parts.
 func shortEnough(o *Account, m *queue.Message, body []byte, most int, style text.Style) bool {
-	e, known := o.Codings.Encoding(m.DataCoding)
+	e, known := storedCodings.Encoding(m.DataCoding)
 	if !known {
 		e = text.Binary
 	}

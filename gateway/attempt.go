@@ -10,6 +10,9 @@ import (
 	"masar/smpp/text"
 )
 
+// errNeedsTLVs: the message cannot be written without TLVs and the carrier has none.
+var errNeedsTLVs = errors.New("the carrier takes no TLVs")
+
 // errTooLong: the text needs more parts than the carrier takes.
 var errTooLong = errors.New("too many parts for the carrier")
 
@@ -25,9 +28,19 @@ type split struct {
 }
 
 // plan writes m as this carrier wants it. One part is the common case and does not
-// allocate: parts then aliases m.Body. scratch is reused between calls.
-func (o *Carrier) plan(m *queue.Message, codings text.Codings, reference uint16, scratch *split) error {
-	s := scratch
+// allocate: parts then aliases m.Body. s is reused between calls.
+func (o *Carrier) plan(m *queue.Message, codings text.Codings, reference uint16, s *split) error {
+	if err := o.lay(m, codings, reference, s); err != nil {
+		return err
+	}
+	if o.NoTLVs && (s.payload || m.ESMClass&pdu.ESMClassUDHI == 0 && concatenated(m.ESMClass, m.TLVs)) {
+		return errNeedsTLVs
+	}
+	return nil
+}
+
+// lay is plan, TLVs or not.
+func (o *Carrier) lay(m *queue.Message, codings text.Codings, reference uint16, s *split) error {
 	*s = split{esmClass: m.ESMClass &^ 0x03, dataCoding: m.DataCoding, style: o.Style, parts: s.parts[:0], reference: reference}
 	body := m.Body
 	if concatenated(m.ESMClass, m.TLVs) {
@@ -189,10 +202,9 @@ func (o *Carrier) write(p *pdu.SubmitSM, m *queue.Message, s *split, part int, r
 	p.Source = o.Source.rewrite(buf.source[:0], source)
 	p.Dest = o.Dest.rewrite(buf.dest[:0], &m.Dest)
 	p.ValidityPeriod = o.validity(buf.validity[:0], m, now)
-	for tag, v := range pdu.TLVs(m.TLVs).All() {
-		tlvs = tlvs.Append(tag, v)
+	if !o.NoTLVs {
+		tlvs = append(append(tlvs, m.TLVs...), o.TLVs...)
 	}
-	tlvs = append(tlvs, o.TLVs...)
 	if s.style == text.SAR && len(s.parts) > 1 {
 		tlvs = tlvs.AppendUint16(pdu.TagSARMsgRefNum, s.reference)
 		tlvs = tlvs.AppendUint8(pdu.TagSARTotalSegments, uint8(len(s.parts)))

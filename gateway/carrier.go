@@ -52,11 +52,12 @@ type carrier struct {
 	binds    []*bind    // those that can transmit
 	told     []queue.Lane
 	isTold   map[queue.Lane]bool
-	returned []*flightPart // to be sent again
-	cleared  []*flight     // their Sending step is durable
-	throttle int           // throttled answers since the dispatcher looked
-	halted   bool          // nothing new is taken
-	stopped  bool          // stop has been called: start does nothing
+	returned []returnedPart // to be sent again
+	cleared  []*flight      // their Sending step is durable
+	taken    []*flight      // their Sending step is taken back, durably
+	throttle int            // throttled answers since the dispatcher looked
+	halted   bool           // nothing new is taken
+	stopped  bool           // stop has been called: start does nothing
 
 	d     dispatcher
 	ratio receiptRatio // the gauges' own

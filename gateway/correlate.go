@@ -60,7 +60,8 @@ type eventKind uint8
 const (
 	answerCame     eventKind = iota // part, class, status, id, at: no throttle
 	answerLate                      // the same, after its ErrTimeout
-	noAnswerCame                    // part: and its route's policy is not to send it again
+	noAnswerCame                    // part: it is not to be sent again at once
+	lostTooOften                    // part: every session it goes over ends
 	flightEmpty                     // part: a stopped flight has nothing on the wire any more
 	flightExpired                   // part: the validity of what is not sent yet has ended
 	attemptEnded                    // message: it begins anew over another carrier
@@ -147,7 +148,7 @@ func (k *correlator) answer(p *flightPart, a smpp.Answer) {
 	}
 	switch e.class {
 	case AnswerThrottle:
-		k.c.giveBack(p, true)
+		k.c.giveBack(p, asThrottled)
 		return
 	case AnswerOK:
 		k.c.unrecorded.Add(1)
@@ -161,10 +162,12 @@ func (k *correlator) answer(p *flightPart, a smpp.Answer) {
 // or not. Any goroutine.
 func (k *correlator) unanswered(p *flightPart, cause UncertainCause) {
 	k.noteUncertain(p.f, cause)
-	if p.f.policy() == Resend {
-		k.c.giveBack(p, false)
+	if p.f.policy() == Resend && cause == SessionEnded {
+		k.c.giveBack(p, asLost)
 		return
 	}
+	// A carrier that does not answer in time gets it again, but as a try of the schedule:
+	// it may have taken every one before.
 	p.f.stopped.Store(true)
 	k.put(event{kind: noAnswerCame, part: p})
 }
@@ -248,8 +251,13 @@ func (k *correlator) take(e *event) {
 	case answerLate:
 		k.lateAnswer(e)
 	case noAnswerCame:
-		k.doom(e.part.f, fate{class: AnswerPermanent, uncertain: true, set: true})
+		k.doom(e.part.f, noAnswerFate(e.part.f))
 		k.home(e.part.f)
+	case lostTooOften:
+		k.doom(e.part.f, noAnswerFate(e.part.f))
+		if e.part.f.out.Load() == 0 {
+			k.concludeFlight(e.part.f)
+		}
 	case flightEmpty:
 		k.concludeFlight(e.part.f)
 	case flightExpired:

@@ -242,11 +242,8 @@ func (d *desk) rewrite(m *queue.Message, o *Account, q *pdu.ReplaceSM, l queue.L
 	if no := checkText(o, m.ESMClass, m.DataCoding, body, m.TLVs); no.why != Accepted {
 		return no
 	}
-	most, style := o.MaxParts, text.UDH16
-	if grp := w.groups[l.Group()]; grp != nil {
-		most, style = min(most, grp.maxParts), grp.style
-	}
-	if !shortEnough(o, m, body, most, style) {
+	grp := w.groups[l.Group()]
+	if grp != nil && !grp.takes(o, m, body) || grp == nil && !shortEnough(o, m, body, o.MaxParts, text.UDH16) {
 		return refuse(TooLong, strconv.Itoa(len(body))+" octets")
 	}
 	m.Body = append([]byte(nil), body...)

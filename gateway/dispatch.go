@@ -57,7 +57,7 @@ func (d *dispatcher) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-d.c.over:
-			d.end()
+			d.end(ctx)
 			return
 		case <-d.c.wake:
 		case <-timer.C:
@@ -66,8 +66,16 @@ func (d *dispatcher) run(ctx context.Context) {
 }
 
 // end gives back all that is not finished. The correlator has ended before.
-func (d *dispatcher) end() {
+func (d *dispatcher) end(ctx context.Context) {
 	d.listen()
+	for d.announced > 0 { // their claims come back with the store's word
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.c.wake:
+			d.listen()
+		}
+	}
 	for _, f := range d.open {
 		if !f.stopped.Load() {
 			d.release(f)
@@ -124,8 +132,8 @@ func (d *dispatcher) lookAgain(at time.Time) {
 func (d *dispatcher) listen() {
 	c := d.c
 	c.mu.Lock()
-	told, returned, cleared, throttle := c.told, c.returned, c.cleared, c.throttle
-	c.told, c.returned, c.cleared, c.throttle = nil, nil, nil, 0
+	told, returned, cleared, taken, throttle := c.told, c.returned, c.cleared, c.taken, c.throttle
+	c.told, c.returned, c.cleared, c.taken, c.throttle = nil, nil, nil, nil, 0
 	clear(c.isTold)
 	d.binds, d.halted = c.binds, c.halted
 	c.mu.Unlock()
@@ -145,10 +153,13 @@ func (d *dispatcher) listen() {
 	for _, l := range told {
 		d.chooser.ready(l, c.g.store.Oldest(l))
 	}
-	for _, p := range returned {
-		d.takeBack(p)
+	for _, r := range returned {
+		d.takeBack(r.p, r.why)
 	}
-	d.announced -= len(cleared)
+	for _, f := range taken {
+		d.release(f)
+	}
+	d.announced -= len(cleared) + len(taken)
 	d.open = append(d.open, cleared...)
 	if len(d.open) > 0 && (len(d.binds) == 0 || d.halted) {
 		d.moveOn()
@@ -186,10 +197,16 @@ func (d *dispatcher) keepHours() {
 
 // takeBack handles a part that has to be sent again: a message of one part goes back to
 // the head of its lane, a longer one stays open. Of a stopped flight there is nothing to do.
-func (d *dispatcher) takeBack(p *flightPart) {
+func (d *dispatcher) takeBack(p *flightPart, why whyReturned) {
 	f := p.f
 	switch {
 	case f.gone || f.stopped.Load():
+		return
+	case why == asLost && d.lostAgain(f):
+		d.c.corr.put(event{kind: lostTooOften, part: p})
+		return
+	case why == asThrottled && f.policy() != Resend && f.out.Load() == 0:
+		d.retract(f)
 		return
 	case len(f.parts) == 1:
 		d.release(f)
@@ -209,6 +226,23 @@ func (d *dispatcher) takeBack(p *flightPart) {
 	}
 	d.open = append(d.open, f)
 }
+
+// lostAgain counts a session that ended with something of the flight unanswered; true:
+// the message is suspected of it, and waits for its next try.
+func (d *dispatcher) lostAgain(f *flight) bool {
+	if f.lost {
+		return false // counted for another part
+	}
+	f.lost = true
+	if f.m.Tries < 255 {
+		f.m.Tries++
+	}
+	return f.m.Tries > lostMost
+}
+
+// lostMost is how many sessions in succession may end on a message before it keeps to the
+// retry schedule. One that makes a carrier drop the link would else end bind after bind.
+const lostMost = 3
 
 // release puts a message back to the head of its lane; what is recorded of it stays.
 func (d *dispatcher) release(f *flight) {

@@ -27,6 +27,7 @@ type flight struct {
 	split split
 	todo  []uint8 // parts still to be sent, in order; the dispatcher's
 	gone  bool    // the dispatcher has given its claim away
+	lost  bool    // a session ended with something of it unanswered; the dispatcher's
 	parts []flightPart
 
 	one     [1]flightPart // the common case of one part needs no more allocations
@@ -146,6 +147,26 @@ func (d *dispatcher) announce(f *flight) {
 	d.announced++
 }
 
+// retract takes the sending row of a throttled message away before it goes back to its
+// lane: after a crash nobody could know else that the carrier did not take it.
+func (d *dispatcher) retract(f *flight) {
+	c := d.c
+	d.forget(f)
+	f.gone = true
+	step := &queue.Sending{Claim: f.claim, Attempt: f.m.Attempt}
+	err := c.g.store.Commit(c.g.ctx, queue.DoneFunc(func(error) {
+		c.mu.Lock()
+		c.taken = append(c.taken, f)
+		c.mu.Unlock()
+		c.wakeUp()
+	}), step)
+	if err != nil {
+		d.release(f)
+		return
+	}
+	d.announced++ // it counts as begun until then
+}
+
 // pinnedBind is the bind for parts that a client made itself: the same one for all.
 func (d *dispatcher) pinnedBind(m *queue.Message) *bind {
 	if len(d.binds) == 0 {
@@ -230,7 +251,7 @@ func (d *dispatcher) sendPart(f *flight) bool {
 		d.takenBack(f)
 		return false
 	}
-	f.todo = f.todo[1:]
+	f.todo, f.lost = f.todo[1:], false
 	d.chooser.sent(f.claim.Lane, 1)
 	d.c.met.sent.Inc()
 	return true

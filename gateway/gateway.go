@@ -1,16 +1,24 @@
 // Package gateway carries a message from a client's submit_sm to its receipt.
 //
-//	server.go     a client's bind -> its account                      on the session's reader
-//	admission.go  submit_sm -> a refusal (refusals.go), or store.Commit on the session's reader
-//	dispatch.go   store -> one carrier's windows                       one goroutine a carrier
+//	server.go     a client's bind -> its account                           on the session's reader
+//	account.go    what an account may do, its rate and its sessions
+//	admission.go  submit_sm -> a refusal (refusals.go), or store.Commit    on the session's reader
+//	world.go      number, account, sender -> the group of carriers; reload.go changes it all
+//	carrier.go    one carrier's binds (bind.go), goroutines, start and stop
+//	dispatch.go   store -> one carrier's windows, choose.go says which lane  one goroutine a carrier
+//	flight.go     a claimed message -> parts on the wire, until a step ends it
 //	attempt.go    message -> the parts one carrier wants (a brain)
-//	answers.go    submit_sm_resp -> what happens next (a brain)
-//	correlate.go  a carrier's answers and receipts -> store            one goroutine a carrier
-//	outcome.go    receipts of parts -> the message's end (a brain)
-//	outbox.go     outbox -> deliver_sm to the account                  one goroutine an account
-//	mobile.go     mobile-originated deliver_sm -> an account's outbox  one goroutine
-//	desk.go       query_sm, cancel_sm, replace_sm                      one goroutine
-//	clockwork.go  due, expired, overdue, orphaned                      one goroutine a job
+//	answers.go    submit_sm_resp -> what it means (a brain)
+//	correlate.go  a carrier's answers and receipts, one after the other    one goroutine a carrier
+//	settle.go     an answer -> the step it asks for
+//	sent.go       the sent parts that are in memory
+//	match.go      a receipt -> its part -> the message's end or its outcome
+//	outcome.go    receipts of parts -> the message's state (a brain)
+//	outbox.go     outbox -> deliver_sm to the account                      one goroutine an account
+//	mobile.go     mobile-originated deliver_sm -> an account's outbox      one goroutine
+//	desk.go       query_sm, cancel_sm, replace_sm                          one goroutine
+//	clockwork.go  due, expired, overdue, orphaned                          one goroutine a job
+//	uncertain.go  submits without an answer, for an operator
 //
 // The stations never call each other: each reads from and writes to queue.Store and is
 // woken by its feed. This file starts and stops them.
@@ -88,6 +96,11 @@ func (g *Gateway) start(ctx context.Context) error {
 		g.cancel()
 		return waitFor(&g.wg, 5*time.Second)
 	})
+	// Before a carrier is bound: where a port is taken nothing has been sent.
+	listeners, err := g.listen()
+	if err != nil {
+		return err
+	}
 	g.auth = newAuthenticator()
 	g.desk = newDesk(g)
 	g.mobile = newMobile(g)
@@ -113,14 +126,11 @@ func (g *Gateway) start(ctx context.Context) error {
 	g.store.Watch(g.laneHas, g.outboxHas)
 
 	g.onStop("client sessions", 2*time.Second, g.unbindClients)
-	for _, l := range g.opt.Listeners {
-		ln, err := net.Listen("tcp", l.Addr)
-		if err != nil {
-			return fmt.Errorf("listen on %s: %w", l.Addr, err)
-		}
+	for i, ln := range listeners {
+		l := &g.opt.Listeners[i]
 		g.log.Info("listening for clients", slog.String("addr", ln.Addr().String()), slog.Bool("tls", l.TLS != nil))
 		g.opt.listening(ln.Addr())
-		srv := smpp.NewServer(g.serverOptions(&l))
+		srv := smpp.NewServer(g.serverOptions(l))
 		g.servers = append(g.servers, srv)
 		g.wg.Go(func() {
 			if err := srv.Serve(ln); err != nil && !errors.Is(err, smpp.ErrServerClosed) {
@@ -131,6 +141,8 @@ func (g *Gateway) start(ctx context.Context) error {
 	g.onStop("windows", g.opt.Drain, g.drained)
 	g.onStop("no new submits", time.Second, func(context.Context) error {
 		g.closing.Store(true)
+		g.reloading.Lock() // a Reload that began before has ended, another will not begin
+		defer g.reloading.Unlock()
 		for _, c := range g.world.Load().carriers {
 			c.halt() // or a long queue would keep the windows full
 		}
@@ -148,6 +160,25 @@ func (g *Gateway) start(ctx context.Context) error {
 	})
 	g.readiness.Store(ready)
 	return nil
+}
+
+// listen opens every listener; the next step up the way down closes them.
+func (g *Gateway) listen() ([]net.Listener, error) {
+	var open []net.Listener
+	g.onStop("listeners", time.Second, func(context.Context) error {
+		for _, ln := range open {
+			ln.Close() // again, where a server has closed it
+		}
+		return nil
+	})
+	for i := range g.opt.Listeners {
+		ln, err := net.Listen("tcp", g.opt.Listeners[i].Addr)
+		if err != nil {
+			return nil, fmt.Errorf("listen on %s: %w", g.opt.Listeners[i].Addr, err)
+		}
+		open = append(open, ln)
+	}
+	return open, nil
 }
 
 const (

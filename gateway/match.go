@@ -220,8 +220,8 @@ func (r *inbound) Done(err error) {
 	}
 }
 
-// done acknowledges a receipt that changes nothing.
-func (k *correlator) done(r *inbound) { r.Done(nil) }
+// done acknowledges a receipt that changes nothing, once what it repeats is on disk.
+func (k *correlator) done(r *inbound) { k.commitReceipt(r) }
 
 // about tells whether a receipt's number may be the message's: carriers add and drop
 // prefixes, so the last digits count. A receipt without a number agrees with any.

@@ -208,9 +208,10 @@ func (m *metrics) carrier(name string) carrierMetrics {
 		unmatched: m.unmatched.With(own), duplicates: m.duplicates.With(own), receiptsRefused: m.receiptsRefused.With(own),
 		mobile: m.mobile.With(own), alerts: m.alerts.With(own), unrecorded: m.unrecorded.With(own),
 		asked: counted(m.receiptsAsked.With(own)), finals: counted(m.receiptsFinal.With(own)),
-		ratio:    m.receiptRatio.With(own),
-		observer: newViolationCounter(m.violations, "carrier"),
+		ratio: m.receiptRatio.With(own),
 	}
+	c.observer = newViolationCounter(m.violations, "carrier")
+	c.observer.overWindow = c.receiptsRefused
 	for cause, label := range uncertainNames {
 		c.uncertain[cause] = m.uncertain.WithLabelValues(name, label)
 	}
@@ -270,7 +271,10 @@ func (c *carrierMetrics) receipt(st pdu.State) {
 func (m *metrics) ended(st pdu.State) { m.ends[st].Inc() }
 
 // violationCounter counts what sessions complain of. It is their smpp.Observer.
-type violationCounter struct{ kinds map[string]prometheus.Counter }
+type violationCounter struct {
+	kinds      map[string]prometheus.Counter
+	overWindow prometheus.Counter // receipts that the session itself refused; nil: not counted
+}
 
 func newViolationCounter(v *prometheus.CounterVec, side string) *violationCounter {
 	c := &violationCounter{kinds: map[string]prometheus.Counter{}}
@@ -287,6 +291,9 @@ func (*violationCounter) PDU(*smpp.Session, bool, pdu.Header, []byte) {}
 func (c *violationCounter) Violation(kind string) {
 	if n := c.kinds[kind]; n != nil {
 		n.Inc()
+	}
+	if kind == smpp.OverWindow && c.overWindow != nil {
+		c.overWindow.Inc()
 	}
 }
 

@@ -56,6 +56,7 @@ type Setup struct {
 	MobileExpiry time.Duration      // an incomplete set is delivered as it is after this; default 5m
 	MobileTTL    time.Duration      // how long a mobile-originated message waits; default: its account's OutboxTTL
 	RefusalDelay time.Duration      // before a refused bind is answered; default 500ms
+	AuthStatus   pdu.Status         // of unknown system_id and wrong password alike; default ESME_RINVPASWD
 }
 
 // Listener is one address clients bind to.
@@ -96,7 +97,6 @@ type Account struct {
 	MaxParts        int
 	Room            int64      // messages waiting per class; 0: the store's
 	EmptyRefused    bool       // an empty message is refused with ESME_RINVMSGLEN
-	AuthStatus      pdu.Status // for unknown user and wrong password; default ESME_RINVPASWD
 	OutboxTTL       time.Duration
 	Zone            *time.Location
 	Receipts        AccountReceipts
@@ -212,8 +212,9 @@ type Carrier struct {
 	Packed          bool                    // GSM septets packed on data_coding 0
 	DataCoding      map[text.Encoding]uint8 // where it differs from Codings
 	Style           text.Style
-	MaxShortMessage int // octets; default 254
-	MaxParts        int // default 255
+	MaxShortMessage int  // octets; default 254
+	NoTLVs          bool // none is sent: SMPP v3.3 has none; set where Version is below 0x34
+	MaxParts        int  // default 255
 
 	Receipts    CarrierReceipts
 	Statuses    map[pdu.Status]AnswerClass // beside the built-in classes
@@ -366,6 +367,7 @@ func (s *Setup) setDefaults(outboxTTL time.Duration) {
 	orDefault(&s.MaxSchedule, 180*24*time.Hour)
 	orDefault(&s.MobileExpiry, 5*time.Minute)
 	orDefault(&s.RefusalDelay, 500*time.Millisecond)
+	orDefault(&s.AuthStatus, pdu.ESME_RINVPASWD)
 	orDefault(&s.Shares, [queue.Classes]int{queue.Normal: 10, queue.Bulk: 5})
 	for i := range s.Accounts {
 		a := &s.Accounts[i]
@@ -377,7 +379,6 @@ func (s *Setup) setDefaults(outboxTTL time.Duration) {
 		orDefault(&a.ValidityDefault, defaultValidity)
 		orDefault(&a.ValidityMax, defaultMaxValidity)
 		orDefault(&a.MaxParts, 255)
-		orDefault(&a.AuthStatus, pdu.ESME_RINVPASWD)
 		orDefault(&a.OutboxTTL, outboxTTL)
 		orDefault(&a.Zone, s.Zone)
 		orDefault(&a.Numbers.Country, "966")
@@ -396,6 +397,10 @@ func (s *Setup) setDefaults(outboxTTL time.Duration) {
 		}
 		if c.Receipts.Options.Zone == nil {
 			c.Receipts.Options.Zone = s.Zone
+		}
+		c.NoTLVs = c.NoTLVs || c.Version < 0x34
+		if c.NoTLVs && (c.Style == text.SAR || c.Style == text.Payload) {
+			c.Style = text.UDH8
 		}
 		if len(c.ReceiveAddrs) == 0 {
 			c.ReceiveAddrs = c.Addrs

@@ -40,15 +40,28 @@ func (k *correlator) home(f *flight) {
 	}
 }
 
+// returnedPart is a part that the dispatcher is to send again, and why.
+type returnedPart struct {
+	p   *flightPart
+	why whyReturned
+}
+
+type whyReturned uint8
+
+const (
+	asThrottled whyReturned = iota // the carrier did not take it
+	asLost                         // its session ended
+)
+
 // giveBack returns a part to the dispatcher, which sends it again. Any goroutine.
-func (c *carrier) giveBack(p *flightPart, throttled bool) {
+func (c *carrier) giveBack(p *flightPart, why whyReturned) {
 	c.mu.Lock()
-	c.returned = append(c.returned, p)
-	if throttled {
+	c.returned = append(c.returned, returnedPart{p, why})
+	if why == asThrottled {
 		c.throttle++
 	}
 	c.mu.Unlock()
-	if throttled {
+	if why == asThrottled {
 		c.met.throttled.Inc()
 	}
 	f := p.f
@@ -56,6 +69,14 @@ func (c *carrier) giveBack(p *flightPart, throttled bool) {
 		c.corr.put(event{kind: flightEmpty, part: p})
 	}
 	c.wakeUp()
+}
+
+// noAnswerFate is what becomes of a flight of which a part had no answer.
+func noAnswerFate(f *flight) fate {
+	if f.policy() == Resend {
+		return fate{class: AnswerTemporary, set: true}
+	}
+	return fate{class: AnswerPermanent, uncertain: true, set: true}
 }
 
 // policy is what the route says of submits without an answer.
@@ -208,6 +229,10 @@ func (k *correlator) retry(f *flight, st pdu.Status) {
 		m.Tries++
 	}
 	if !more {
+		if st == pdu.ESME_ROK { // it never said: it may have taken every one
+			k.end(f, ending{state: pdu.StateUnknown, err: "no answer"})
+			return
+		}
 		k.end(f, ending{state: pdu.StateUndeliverable, status: st, err: st.String()})
 		return
 	}

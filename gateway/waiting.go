@@ -67,12 +67,13 @@ func (w *world) waitsFor(l queue.Lane) string {
 	if grp == nil {
 		return "(no route)"
 	}
+	first := -1
 	for i, m := range grp.members {
-		if l.Avoid()&(1<<i) == 0 {
-			return m.carrier.name
+		if l.Avoid()&(1<<i) == 0 && (first < 0 || m.place < grp.members[first].place) {
+			first = i
 		}
 	}
-	return grp.members[0].carrier.name
+	return grp.members[max(first, 0)].carrier.name
 }
 
 // CarrierView is a carrier's state as an operator sees it.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -30,9 +31,8 @@ type world struct {
 type group struct {
 	name        string
 	number      uint16
-	members     []member
-	maxParts    int        // the fewest that a member allows
-	style       text.Style // the first member's, for counting parts at admission
+	policy      groupPolicy
+	members     []member // by the carriers' numbers, whatever the configuration's order: see identity
 	uncertain   Uncertain
 	receipts    AskReceipts
 	receiptWait time.Duration
@@ -45,6 +45,8 @@ type group struct {
 type member struct {
 	carrier *carrier
 	weight  int
+	place   int // in the configuration's order
+	tier    int
 }
 
 // build makes the world of a Setup. Accounts, carriers and groups of before that stay are
@@ -114,13 +116,19 @@ func (g *Gateway) buildGroup(ctx context.Context, r *Route, w, before *world) (*
 	if err != nil {
 		return nil, fmt.Errorf("number of route %s: %w", name, err)
 	}
+	policy := groupPolicy{r.Uncertain, r.Receipts, r.ReceiptWait, r.FailoverAfter, r.MaxWait}
 	if grp := w.groups[uint16(n)]; grp != nil {
+		if grp.policy != policy || !grp.sameMembers(r) {
+			return nil, fmt.Errorf("two routes to the carriers %s differ in weights, waits, receipts or uncertain: give them names", name)
+		}
 		return grp, nil
 	}
 	grp := &group{
-		name: name, number: uint16(n), maxParts: 255, uncertain: r.Uncertain, receipts: r.Receipts, receiptWait: r.ReceiptWait,
+		name: name, number: uint16(n), policy: policy, uncertain: r.Uncertain, receipts: r.Receipts, receiptWait: r.ReceiptWait,
 	}
-	members := make([]route.Member, 0, len(r.Carriers))
+	if len(r.Carriers) == 0 || len(r.Carriers) > route.MaxMembers {
+		return nil, fmt.Errorf("route %s has %d carriers, 1 to %d may be", name, len(r.Carriers), route.MaxMembers)
+	}
 	tier := 0
 	for i, rc := range r.Carriers {
 		c := w.carriers[rc.Name]
@@ -130,26 +138,36 @@ func (g *Gateway) buildGroup(ctx context.Context, r *Route, w, before *world) (*
 		if rc.Failover && i > 0 {
 			tier++
 		}
-		members = append(members, route.Member{Carrier: c.number, Tier: tier, Weight: rc.Weight})
-		grp.members = append(grp.members, member{c, rc.Weight})
-		grp.maxParts = min(grp.maxParts, c.opt.MaxParts)
+		grp.members = append(grp.members, member{c, rc.Weight, i, tier})
 	}
-	if len(members) == 0 {
-		return nil, fmt.Errorf("route %s has no carriers", name)
+	slices.SortFunc(grp.members, func(a, b member) int { return cmp.Compare(a.carrier.number, b.carrier.number) })
+	members := make([]route.Member, 0, len(r.Carriers))
+	for _, m := range grp.members {
+		members = append(members, route.Member{Carrier: m.carrier.number, Tier: m.tier, Weight: m.weight})
 	}
-	grp.style = grp.members[0].carrier.opt.Style
 	grp.brain = route.NewGroup(members, route.GroupOptions{FailoverAfter: r.FailoverAfter, MaxWait: r.MaxWait})
 	grp.health = make([]route.Health, len(members))
 	w.groups[grp.number] = grp
 	return grp, nil
 }
 
-// identity is what a group keeps its number by: the route's name, else its carriers.
+// identity is what a group keeps its number by: the route's name and its carriers, else
+// the carriers in order. A name begins with a letter or a digit and has no "=".
+//
+// Lanes and messages name carriers by their places in the group. Those follow the
+// carriers' numbers, so order and weights may change under them; another set of carriers
+// is another group, and what waits for the old one is routed anew (clockwork.go).
 func (r *Route) identity() string {
 	if r.Name != "" {
-		return r.Name
+		names := make([]string, 0, len(r.Carriers))
+		for _, c := range r.Carriers {
+			names = append(names, c.Name)
+		}
+		slices.Sort(names)
+		return r.Name + "=" + strings.Join(names, ",")
 	}
 	var b strings.Builder
+	b.WriteByte('=')
 	for i, c := range r.Carriers {
 		if i > 0 {
 			b.WriteByte(',')
@@ -160,6 +178,46 @@ func (r *Route) identity() string {
 		b.WriteString(c.Name)
 	}
 	return b.String()
+}
+
+// groupPolicy is what routes that share a group must agree on, beside its members.
+type groupPolicy struct {
+	uncertain                           Uncertain
+	receipts                            AskReceipts
+	receiptWait, failoverAfter, maxWait time.Duration
+}
+
+// sameMembers tells whether a route has the group's carriers in the group's order, with
+// the same weights.
+func (grp *group) sameMembers(r *Route) bool {
+	for _, m := range grp.members {
+		if m.place >= len(r.Carriers) || r.Carriers[m.place].Name != m.carrier.name || r.Carriers[m.place].Weight != m.weight {
+			return false
+		}
+	}
+	return len(r.Carriers) == len(grp.members)
+}
+
+// takes tells whether some carrier of the group can write the message in as many parts as
+// it, and the account, may have: each in its own alphabet and style. The one that cannot
+// leaves it to the next.
+func (grp *group) takes(o *Account, m *queue.Message, body []byte) bool {
+	e, known := o.Codings.Encoding(m.DataCoding)
+	if !known {
+		e = text.Binary
+	}
+	if concatenated(m.ESMClass, m.TLVs) || text.FitsOne(body, e) {
+		return true
+	}
+	probe := *m
+	probe.Body = body
+	var s split
+	for i := range grp.members {
+		if err := grp.members[i].carrier.opt.plan(&probe, o.Codings, 0, &s); err == nil && len(s.parts) <= o.MaxParts {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) account(name string) *account {
@@ -208,13 +266,9 @@ func (grp *group) elsewhere(i int, now time.Time) bool {
 	return false
 }
 
-// codings is what the account's data_coding 0 and 1 mean; the usual when it is gone.
-func (w *world) codings(account uint32) text.Codings {
-	if a := w.byNumber[account]; a != nil {
-		return a.opt.Load().Codings
-	}
-	return text.Codings{Default: text.GSM7, One: text.ASCII}
-}
+// codings is what the data_coding of a message in the store means, whichever account it
+// is of: admission has written it so (canonical).
+func (w *world) codings(uint32) text.Codings { return storedCodings }
 
 // index is a carrier's place in the group, -1 when it has none.
 func (grp *group) index(c *carrier) int {

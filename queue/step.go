@@ -35,7 +35,8 @@ type (
 		Lane  Lane
 	}
 
-	// Sending is written before the wire by routes with policy fail or hold.
+	// Sending is written before the wire by routes with policy fail or hold. Carrier zero
+	// takes it back: the carrier has said that it did not take the message.
 	Sending struct {
 		Claim   Claim
 		Attempt uint8

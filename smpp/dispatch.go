@@ -65,7 +65,11 @@ func (s *Session) request(i int, h pdu.Header, octets []byte) {
 	s.mu.Unlock()
 	if !ok {
 		s.violation(OverWindow)
-		s.put(h.Command.Resp(), pdu.ESME_RTHROTTLED, h.Sequence, nil)
+		st := pdu.ESME_RTHROTTLED
+		if s.role == ESME {
+			st = pdu.ESME_RMSGQFUL // what an SMSC knows as an answer to deliver_sm: it sends it again
+		}
+		s.put(h.Command.Resp(), st, h.Sequence, nil)
 		return
 	}
 	s.handler.Request(s, h, body, Reply{s, slot, turn, h.Command, h.Sequence})

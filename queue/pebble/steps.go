@@ -287,6 +287,11 @@ func (c *committer) sending(g *queue.Sending) {
 	if it == nil {
 		return
 	}
+	if g.Carrier == 0 { // it did not go: nothing is in doubt
+		c.unsend(it)
+		it.unsure = 0
+		return
+	}
 	c.v = be.AppendUint32(c.v[:0], g.Carrier)
 	c.set(sendingKey(c.k, it.id, g.Attempt), c.v)
 	for _, a := range it.sending {
