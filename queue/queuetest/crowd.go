@@ -16,6 +16,7 @@ var crowdTests = []test{
 	{name: "EveryAcceptedMessageEndsExactlyOnce", env: Env{ReadAhead: 32}, run: crowd},
 	{name: "LanesThatHoverAtAShortReadAheadLoseNothing", env: Env{ReadAhead: 1}, run: func(r *rig) { hover(r, 60) }},
 	{name: "LanesThatHoverAtALongReadAheadLoseNothing", env: Env{ReadAhead: 16}, run: func(r *rig) { hover(r, 300) }},
+	{name: "DueMessagesAllComeOutOfTheLaneTheyEnter", env: Env{ReadAhead: 16}, run: promoted},
 	{name: "ReadersDisturbNobody", env: Env{ReadAhead: 16}, run: readers},
 }
 
@@ -417,7 +418,7 @@ func hover(r *rig, burst int) {
 		}
 	}
 	depth := make(chan struct{}, 2*burst) // messages that wait
-	known := make(chan queue.ID, total)
+	known, strangers := make(chan queue.ID, total), make(chan queue.ID, total)
 	var wg sync.WaitGroup
 	queues := [2]chan []queue.Step{}
 	for kind := range queues {
@@ -440,6 +441,7 @@ func hover(r *rig, burst int) {
 				g.do(steps...)
 				for _, s := range steps {
 					known <- s.(*queue.Accept).M.ID
+					strangers <- s.(*queue.Accept).M.ID
 				}
 			}
 		})
@@ -484,6 +486,19 @@ func hover(r *rig, burst int) {
 			}
 		}
 	})
+	wg.Go(func() { // another account asks for messages that are not its own
+		for {
+			select {
+			case <-g.over:
+				return
+			case id := <-strangers:
+				// ErrClaimed: somebody was asking for it at that moment.
+				if c, err := r.s.ClaimID(r.ctx, 2, id); err != queue.ErrUnknown && err != queue.ErrClaimed {
+					g.fail("ClaimID of another account's message: %v, %v", c.M, err)
+				}
+			}
+		}
+	})
 	wg.Go(func() { // the carrier
 		for {
 			wake := r.feed.next()
@@ -508,6 +523,86 @@ func hover(r *rig, burst int) {
 	wg.Wait()
 	if !r.Failed() {
 		r.nothing(l)
+		r.wantDepths("in the end", map[any]int64{})
+	}
+}
+
+// promoted: many messages are due at once. While the clockwork hands them to a lane in batches
+// and looks for more in the same instant, the carrier takes them out.
+func promoted(r *rig) {
+	const total = 3000
+	l := lane(1, queue.Normal)
+	for range total / 100 {
+		var steps []queue.Step
+		for range 100 {
+			steps = append(steps, &queue.Accept{M: r.message(1, queue.Normal), Due: r.clock.in(time.Second)})
+		}
+		r.commit(steps...)
+	}
+	r.clock.add(time.Minute)
+	g := &throng{rig: r, over: make(chan struct{})}
+	g.finish = sync.OnceFunc(func() { close(g.over) })
+	var wg sync.WaitGroup
+	for _, kind := range []queue.DueKind{queue.Scheduled, queue.Expired} {
+		wg.Go(func() {
+			for {
+				select {
+				case <-g.over:
+					return
+				default:
+				}
+				due, err := g.s.Due(g.ctx, kind, g.clock.Now(), 200, nil)
+				if err != nil {
+					g.fail("Due: %v", err)
+					return
+				}
+				var steps []queue.Step
+				for _, c := range due {
+					steps = append(steps, &queue.Enter{Claim: c, Lane: l})
+				}
+				if len(steps) > 0 {
+					// Not awaited: the next look meets these on their way.
+					if err := g.s.Commit(g.ctx, newTicket(), steps...); err != nil {
+						g.fail("Commit: %v", err)
+						return
+					}
+				}
+			}
+		})
+	}
+	ended := map[queue.ID]bool{}
+	wg.Go(func() {
+		for len(ended) < total {
+			wake := r.feed.next()
+			claims, _ := r.s.Take(l, 30, nil)
+			var steps []queue.Step
+			for _, c := range claims {
+				if ended[c.M.ID] {
+					g.fail("message %v was given twice", c.M.ID)
+				}
+				ended[c.M.ID] = true
+				steps = append(steps, r.final(c, pdu.StateDelivered))
+			}
+			if len(steps) > 0 {
+				g.do(steps...)
+				continue
+			}
+			late := time.NewTimer(patience)
+			select {
+			case <-g.over:
+			case <-wake:
+			case <-late.C:
+				g.fail("the lane stands still: %d of %d have ended, depths %v", len(ended), total, r.depths())
+			}
+			late.Stop()
+			if g.failed.Load() {
+				return
+			}
+		}
+		g.finish()
+	})
+	wg.Wait()
+	if !r.Failed() {
 		r.wantDepths("in the end", map[any]int64{})
 	}
 }

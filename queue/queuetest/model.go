@@ -86,7 +86,7 @@ func newModel(r *rig, seed uint64) *model {
 // seed again, QUEUETEST_MOVES says how many moves each has: one that failed, or a night's soak.
 func randomMoves(r *rig) {
 	seeds, moves := []uint64{1, 2, 3}, 1500
-	if testing.Short() {
+	if testing.Short() || underRace {
 		seeds, moves = seeds[:1], 600
 	}
 	seeds = append(seeds, uint64(time.Now().UnixNano())) // one that nobody has run
