@@ -8,6 +8,7 @@
 //	start.go     what a start reads
 //	options.go   Options
 //	engine.go    how Pebble is set up, and the Logger whose Fatalf never returns
+//	compact.go   when Pebble compacts: not before the store is open
 //	keys.go      the keys, one octet of kind each
 //	mac.go       keyed hashes and their key
 //	rows.go      the values that are more than a record of package queue

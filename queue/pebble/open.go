@@ -116,6 +116,8 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	opts.FS = s.fs
 	s.disk.soon = make(chan struct{}, 1)
 	began := time.Now()
+	compactions := newScheduler()
+	opts.Experimental.CompactionScheduler = compactions
 	if s.db, err = pdb.Open(o.Dir, opts); err != nil {
 		return nil, fmt.Errorf("store: opening %s: %w", o.Dir, err)
 	}
@@ -137,6 +139,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	}
 	o.Log.Info("store is open", slog.String("folder", o.Dir), slog.Int64("waiting", s.inbox.room.used),
 		slog.Duration("engine", replayed), slog.Duration("took", time.Since(began)))
+	compactions.begin()
 	s.metrics = newMetrics(o.Registerer, s)
 	s.makeBallast()
 
