@@ -23,6 +23,8 @@ type account struct {
 	pump   *pump
 	met    accountMetrics
 
+	asking atomic.Int32 // questions at the desk
+
 	mu       sync.Mutex
 	bucket   ratelimit.Bucket
 	sessions []*client // bound ones

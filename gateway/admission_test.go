@@ -41,7 +41,7 @@ func TestTextsThatAnAccountMaySend(t *testing.T) {
 		{"a header that runs out", gsm, pdu.ESMClassUDHI, 0, "\x05\x00\x03", nil, BrokenUDH},
 	} {
 		o := Account{Codings: row.codings}
-		if no := checkText(&o, row.class, row.coding, []byte(row.body), row.tlvs); no.why != row.want {
+		if no := checkText(&o, row.class, canonical(row.codings, row.coding), []byte(row.body), row.tlvs); no.why != row.want {
 			t.Errorf("%s: %v (%s), want %v", row.name, no.why, no.detail, row.want)
 		}
 	}
@@ -157,3 +157,39 @@ func BenchmarkAdmit(b *testing.B) {
 type numbering struct{ queue.Store }
 
 func (*numbering) Number(context.Context, queue.NameKind, string) (uint32, error) { return 1, nil }
+
+func TestDataCodingsAreStoredSoThatTheyNeedNoAccount(t *testing.T) {
+	for _, given := range []text.Codings{{One: text.ASCII}, {One: text.GSM7}, {Default: text.Latin1, One: text.ASCII}, {Default: text.ASCII, One: text.GSM7}, {Default: text.UCS2}} {
+		for coding := range 256 {
+			want, known := given.Encoding(uint8(coding))
+			got, gotKnown := storedCodings.Encoding(canonical(given, uint8(coding)))
+			if got != want || known != gotKnown {
+				t.Errorf("%+v, data_coding %#x: stored as %v, meant %v", given, coding, got, want)
+			}
+		}
+	}
+}
+
+func TestATextKeepsItsLettersWhenItsAccountIsRemoved(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := new(heard)
+		o := hearing(h)
+		r := newRig(t, rigOptions{SMSC: o, Setup: func(s *Setup) {
+			withOther(s)
+			s.Accounts[0].Codings.Default = text.Latin1
+		}})
+		r.refuse("a:1", true)
+		r.transmitter().submit(func(p *pdu.SubmitSM) { p.ShortMessage = []byte("caf\xe9 {1}") })
+		s := rigSetup()
+		withOther(&s)
+		s.Accounts = s.Accounts[1:]
+		if err := r.gw.Reload(context.Background(), s); err != nil {
+			t.Fatal(err)
+		}
+		r.refuse("a:1", false)
+		r.wait("sent", func() bool { return len(h.list()) == 1 })
+		if got := h.list()[0]; got != "café {1}" {
+			t.Errorf("the carrier heard %q", got)
+		}
+	})
+}

@@ -45,10 +45,6 @@ func TestConformanceOfTheServer(t *testing.T) {
 			> bind_transceiver seq=1 system_id=acme password=wrong
 			< bind_transceiver_resp seq=1 status=ESME_RINVPASWD body= within=2s
 			< eof`},
-		{"02 wrong password, by option", func(a *Account) { a.AuthStatus = pdu.ESME_RBINDFAIL }, `
-			> bind_transceiver seq=1 system_id=acme password=wrong
-			< bind_transceiver_resp seq=1 status=ESME_RBINDFAIL within=2s
-			< eof`},
 		{"03 second bind", nil, bindTRX + `
 			> bind_receiver seq=2 system_id=acme password=secret
 			< bind_receiver_resp seq=2 status=ESME_RALYBND

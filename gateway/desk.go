@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"sync"
 	"time"
 
 	"masar/queue"
@@ -15,38 +16,64 @@ import (
 
 // desk answers what clients ask about messages already accepted: query_sm, cancel_sm,
 // replace_sm, and submit_sm with replace_if_present. These read the store, so they leave
-// the session's reader for one goroutine with a bounded queue.
+// the session's reader for a few goroutines: an account's go to the same one, in turn, and
+// only so many of them, so that one client's questions do not crowd out the others'.
 type desk struct {
 	g    *Gateway
-	jobs chan func(ctx context.Context)
+	jobs [desks]chan deskJob
+}
+
+type deskJob struct {
+	a   *account
+	run func(ctx context.Context)
 }
 
 const (
-	deskMost    = 1024 // questions that may wait
+	desks       = 4
+	deskMost    = 1024 // questions that may wait at one of them
+	deskAccount = 128  // and of one account
 	patternMost = 1000 // messages one cancel_sm by pattern ends
 )
 
 func newDesk(g *Gateway) *desk {
-	return &desk{g: g, jobs: make(chan func(context.Context), deskMost)}
-}
-
-func (d *desk) run() {
-	for {
-		select {
-		case <-d.g.ctx.Done():
-			return
-		case job := <-d.jobs:
-			job(d.g.ctx)
-		}
+	d := &desk{g: g}
+	for i := range d.jobs {
+		d.jobs[i] = make(chan deskJob, deskMost)
 	}
+	return d
 }
 
-// put queues a job; when the desk is full the client is throttled.
-func (d *desk) put(r smpp.Reply, job func(ctx context.Context)) {
+// run works until the gateway ends.
+func (d *desk) run() {
+	var wg sync.WaitGroup
+	for _, jobs := range d.jobs {
+		wg.Go(func() {
+			for {
+				select {
+				case <-d.g.ctx.Done():
+					return
+				case job := <-jobs:
+					job.run(d.g.ctx)
+					job.a.asking.Add(-1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// put queues a job; false: the account, or the desk, has too many already.
+func (d *desk) put(a *account, job func(ctx context.Context)) bool {
+	if a.asking.Add(1) > deskAccount {
+		a.asking.Add(-1)
+		return false
+	}
 	select {
-	case d.jobs <- job:
+	case d.jobs[a.number%desks] <- deskJob{a, job}:
+		return true
 	default:
-		r.Send(pdu.ESME_RTHROTTLED, nil)
+		a.asking.Add(-1)
+		return false
 	}
 }
 
@@ -59,7 +86,7 @@ func (d *desk) ask(c *client, cmd pdu.Command, body pdu.Body, r smpp.Reply) {
 		r.Send(pdu.ESME_RSYSERR, nil) // it was decoded a moment ago
 		return
 	}
-	d.put(r, func(ctx context.Context) {
+	taken := d.put(c.account, func(ctx context.Context) {
 		switch q := question.(type) {
 		case *pdu.QuerySM:
 			d.query(ctx, c, q, r)
@@ -69,6 +96,9 @@ func (d *desk) ask(c *client, cmd pdu.Command, body pdu.Body, r smpp.Reply) {
 			d.replace(ctx, c, q, r)
 		}
 	})
+	if !taken {
+		r.Send(pdu.ESME_RTHROTTLED, nil)
+	}
 }
 
 // wrote tells whether a client that names this source means a message from m's: its own,
@@ -273,6 +303,7 @@ func (d *desk) replaceIfPresent(s *submission) {
 		if found {
 			m = replacing(&s.m, claim.M)
 			claim.M, claim.Lane = m, s.accept.Lane
+			claim.Lane.Class = m.Class
 			steps[0] = again(claim)
 		}
 		finish := queue.DoneFunc(func(err error) {
@@ -291,9 +322,7 @@ func (d *desk) replaceIfPresent(s *submission) {
 		case <-ctx.Done():
 		}
 	}
-	select {
-	case d.jobs <- job:
-	default:
+	if !d.put(s.client.account, job) {
 		s.Done(queue.ErrBusy)
 	}
 }
@@ -342,10 +371,10 @@ func (d *desk) log(what string, c *client, err error) {
 }
 
 // replacing is the message that takes another's place: new in all but its id, what the
-// client calls it, and how often it was tried.
+// client calls it, how often it was tried, and its class, whose room it has.
 func replacing(m, old *queue.Message) *queue.Message {
 	n := *m
-	n.ID, n.Shown = old.ID, old.Shown
+	n.ID, n.Shown, n.Class = old.ID, old.Shown, old.Class
 	n.Tries, n.Attempt, n.Barred, n.LastErr = old.Tries, old.Attempt, old.Barred, old.LastErr
 	n.Extra = old.Extra
 	return &n

@@ -350,19 +350,85 @@ func TestReplaceIfPresentOfAScheduledMessage(t *testing.T) {
 	})
 }
 
-func TestAFullDeskThrottles(t *testing.T) {
-	g := &Gateway{met: newMetrics(nil)}
-	d := newDesk(g)
-	for range deskMost {
-		d.jobs <- nil
+func TestOneAccountsQuestionsDoNotCrowdOutTheOthers(t *testing.T) {
+	g := &Gateway{met: newMetrics(nil), log: discard()}
+	d := newDesk(g) // nobody answers: what is put stays
+	a, b := newAccount(g, &Account{SystemID: "a"}, 1), newAccount(g, &Account{SystemID: "b"}, 1+desks)
+	for i := range deskAccount {
+		if !d.put(a, nil) {
+			t.Fatalf("question %d was refused", i+1)
+		}
 	}
-	a := newAccount(g, &Account{SystemID: "acme"}, 1)
 	s := &submission{client: &client{g: g, account: a}}
-	s.m.Source = queue.Address{Addr: "x"}
-	g.log = discard()
 	s.client.opened()
-	d.replaceIfPresent(s)
+	d.replaceIfPresent(s) // its Reply is nobody's
 	if n := g.met.openSubmits.Load(); n != 0 {
 		t.Errorf("%d submits are open", n)
 	}
+	if d.put(a, nil) || a.asking.Load() != deskAccount {
+		t.Errorf("one more was taken, %d are asking", a.asking.Load())
+	}
+	if !d.put(b, nil) {
+		t.Error("another account at the same desk was refused")
+	}
+	for d.put(newAccount(g, &Account{SystemID: "c"}, 1), nil) {
+	}
+	if n := len(d.jobs[1]); n != deskMost {
+		t.Errorf("%d wait", n)
+	}
+}
+
+func TestAReplacementKeepsTheClassWhoseRoomItHas(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, rigOptions{Setup: func(s *Setup) { s.Accounts[0].Room = 1 }})
+		r.refuse("a:1", true)
+		p := r.transmitter()
+		for range 3 {
+			id := p.submit(func(p *pdu.SubmitSM) { p.PriorityFlag, p.ReplaceIfPresent = 1, 1 })
+			if again := p.submit(func(p *pdu.SubmitSM) { p.PriorityFlag, p.ReplaceIfPresent = 3, 1 }); again != id {
+				// The room of the urgent class would have taken it in.
+				t.Fatalf("%s, %s", id, again)
+			}
+			if st := p.cancel(func(q *pdu.CancelSM) { q.MessageID = []byte(id) }); st != pdu.ESME_ROK {
+				t.Fatal(st)
+			}
+		}
+		var left int64
+		r.store.Depths(func(_ queue.Lane, d queue.Depth) { left += d.Messages })
+		if left != 0 {
+			t.Errorf("%d wait", left)
+		}
+	})
+}
+
+func TestTheTimeToLiveOfADataSMIsItsValidity(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, rigOptions{})
+		r.refuse("a:1", true)
+		p := r.transceiver()
+		began := time.Now()
+		p.send(pdu.CmdDataSM, &pdu.DataSM{
+			Source: pdu.Address{TON: 5, Addr: []byte("AHWAL")}, Dest: pdu.Address{TON: 1, NPI: 1, Addr: []byte("966501234567")}, RegisteredDelivery: 1,
+			TLVs: pdu.TLVs(nil).AppendUint32(pdu.TagQoSTimeToLive, 90).Append(pdu.TagMessagePayload, []byte("hello")),
+		})
+		h, body := p.expect(pdu.CmdDataSM.Resp())
+		if h.Status != pdu.ESME_ROK {
+			t.Fatal(h.Status)
+		}
+		id, _ := (&Account{}).readID(body.(*pdu.MessageResp).MessageID)
+		v, err := r.store.Find(t.Context(), 0, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := v.M.Expires.Time().Sub(began); d < 90*time.Second || d > 91*time.Second {
+			t.Errorf("it expires after %v", d)
+		}
+		if _, ok := pdu.TLVs(v.M.TLVs).Get(pdu.TagQoSTimeToLive); ok {
+			t.Error("a submit_sm has no qos_time_to_live")
+		}
+		h, body = p.expectWithin(pdu.CmdDeliverSM, 3*time.Minute)
+		if got := fields(body.(*pdu.DeliverSM)); h.Status != 0 || got["stat"] != "EXPIRED" {
+			t.Errorf("receipt %v", got)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -89,6 +90,8 @@ type mobile struct {
 	seed     maphash.Seed
 	finished *simplelru.LRU[queue.MORef, *moDone]
 	unrouted refusalLog
+	keptAt   queue.Time
+	from     map[string]int // incomplete messages by carrier and source
 }
 
 // moved is one mobile-originated deliver_sm that has its own octets.
@@ -116,16 +119,17 @@ type moDone struct {
 type answer func(pdu.Status, pdu.Body) uint64
 
 const (
-	mobileInbox  = 256
-	mobileSets   = 10000    // incomplete messages in memory; the store has them too
-	mobileOctets = 32 << 20 // of their parts
+	mobileInbox     = 256
+	mobileSets      = 10000    // incomplete messages in memory; the store has them too
+	mobileSetsOfOne = 50       // of one source at one carrier
+	mobileOctets    = 32 << 20 // of their parts
 )
 
 func newMobile(g *Gateway) *mobile {
 	finished, _ := simplelru.NewLRU[queue.MORef, *moDone](mobileSets, nil) // fails for a size below 1 only
 	return &mobile{
 		g: g, inbox: make(chan moved, mobileInbox), sets: map[queue.MORef]*moSet{},
-		seed: maphash.MakeSeed(), finished: finished,
+		seed: maphash.MakeSeed(), finished: finished, from: map[string]int{},
 	}
 }
 
@@ -178,7 +182,7 @@ func (mo *mobile) recover(ctx context.Context) {
 			set.parts[p.Part] = p.Raw
 			mo.octets += len(p.Raw)
 		}
-		mo.sets[s.Ref] = set
+		mo.add(set)
 	}
 }
 
@@ -197,14 +201,21 @@ func (mo *mobile) route(m *moved) {
 	rule, a := w.mobileRule(&p, mobileText(m.c.opt.Codings, &p))
 	if rule == nil {
 		mo.noRule(m.c.name, &p)
-		m.reply.Send(pdu.ESME_ROK, nil)
+		mo.commit(m.reply.Send, mo.kept(m.c.number, m.body, m.came))
 		return
 	}
 	mo.store(a, []*pdu.DeliverSM{&p}, nil, m.reply.Send, m.came)
 }
 
-// noRule counts what no rule leads anywhere, with a log line in ten seconds at most. The
-// carrier hears ESME_ROK: sent again it would lead nowhere again.
+// kept is the step that keeps a message that no rule leads anywhere, beside the receipts
+// that match nothing: the carrier hears ESME_ROK, since sent again it would lead nowhere
+// again, and an operator may look at it when a rule was forgotten.
+func (mo *mobile) kept(carrier uint32, body []byte, at time.Time) queue.Step {
+	mo.keptAt = max(mo.keptAt+1, queue.At(at)) // the key of each: two in a microsecond are two
+	return &queue.Unmatched{Carrier: carrier, CarrierID: "mobile", Raw: body, Why: "mobile-originated: no rule", At: mo.keptAt}
+}
+
+// noRule counts what no rule leads anywhere, with a log line in ten seconds at most.
 func (mo *mobile) noRule(carrier string, p *pdu.DeliverSM) {
 	mo.g.met.mobileUnrouted.Inc()
 	now := time.Now()
@@ -243,12 +254,9 @@ func (mo *mobile) part(w *world, m *moved, p *pdu.DeliverSM, c text.Concat) {
 			m.reply.Send(pdu.ESME_ROK, nil)
 			return
 		}
-		if len(mo.sets) >= mobileSets || mo.octets+len(m.body) > mobileOctets {
-			m.reply.Send(pdu.ESME_RMSGQFUL, nil)
-			return
-		}
+		mo.makeRoom(w, ref, len(m.body))
 		set = &moSet{ref: ref, begun: m.came, parts: map[uint8][]byte{}}
-		mo.sets[ref] = set
+		mo.add(set)
 	}
 	if old, again := set.parts[c.Seq]; again {
 		// Stored once more: the first one's commit may be under way still, or have failed.
@@ -273,9 +281,57 @@ func (mo *mobile) repeated(ref queue.MORef, seq uint8, m *moved) bool {
 	return ok && h == maphash.Bytes(mo.seed, m.body)
 }
 
+// makeRoom sends the oldest incomplete message on as it is: of the same source where that
+// has many, so that no handset crowds out the others, else of all when memory is full.
+func (mo *mobile) makeRoom(w *world, ref queue.MORef, octets int) {
+	if mo.from[sourceOf(ref)] >= mobileSetsOfOne {
+		mo.giveUp(w, func(s *moSet) bool { return sourceOf(s.ref) == sourceOf(ref) })
+	}
+	for len(mo.sets) > 0 && (len(mo.sets) >= mobileSets || mo.octets+octets > mobileOctets) {
+		mo.giveUp(w, func(*moSet) bool { return true })
+	}
+}
+
+// giveUp sends the oldest of some sets on as it is.
+func (mo *mobile) giveUp(w *world, of func(*moSet) bool) {
+	var oldest *moSet
+	for _, s := range mo.sets {
+		if of(s) && (oldest == nil || s.begun.Before(oldest.begun)) {
+			oldest = s
+		}
+	}
+	if oldest != nil {
+		mo.incomplete(w, oldest)
+	}
+}
+
+func (mo *mobile) add(set *moSet) {
+	mo.sets[set.ref] = set
+	mo.from[sourceOf(set.ref)]++
+}
+
+// sourceOf names a set's carrier and sender.
+func sourceOf(ref queue.MORef) string {
+	from, _, _ := strings.Cut(ref.Addresses, "\x00")
+	return strconv.FormatUint(uint64(ref.Carrier), 10) + " " + from
+}
+
+// incomplete sends a set on of which parts are missing: each part says which of how many
+// it is.
+func (mo *mobile) incomplete(w *world, set *moSet) {
+	mo.g.met.mobileIncomplete.Inc()
+	mo.g.log.Warn("mobile-originated message is incomplete", slog.Int("parts", len(set.parts)), slog.Int("of", int(set.ref.Total)))
+	mo.finish(w, set, nil)
+}
+
 // finish sends a set on, whole or as it is.
 func (mo *mobile) finish(w *world, set *moSet, reply answer) {
 	delete(mo.sets, set.ref)
+	if from := sourceOf(set.ref); mo.from[from] > 1 {
+		mo.from[from]--
+	} else {
+		delete(mo.from, from)
+	}
 	done := &moDone{at: time.Now(), parts: make(map[uint8]uint64, len(set.parts))}
 	var parts []*pdu.DeliverSM
 	for seq := 1; seq <= int(set.ref.Total); seq++ {
@@ -307,20 +363,25 @@ func (mo *mobile) finish(w *world, set *moSet, reply answer) {
 		}
 	}
 	if rule == nil {
-		mo.commit(reply, &queue.Deliver{MO: &set.ref}) // its parts must not come back at the next start
+		// Its parts must not come back at the next start.
+		steps := []queue.Step{&queue.Deliver{MO: &set.ref}}
+		for seq := 1; seq <= int(set.ref.Total); seq++ {
+			if raw, ok := set.parts[uint8(seq)]; ok {
+				steps = append(steps, mo.kept(set.ref.Carrier, raw, time.Now()))
+			}
+		}
+		mo.commit(reply, steps...)
 		return
 	}
 	mo.store(a, parts, &set.ref, reply, time.Now())
 }
 
-// expire sends incomplete sets on as they are: each part says which of how many it is.
+// expire sends on what has waited long enough for its missing parts.
 func (mo *mobile) expire(now time.Time) {
 	w := mo.g.world.Load()
 	for _, set := range mo.sets {
 		if now.Sub(set.begun) >= w.setup.MobileExpiry {
-			mo.g.met.mobileIncomplete.Inc()
-			mo.g.log.Warn("mobile-originated message is incomplete", slog.Int("parts", len(set.parts)), slog.Int("of", int(set.ref.Total)))
-			mo.finish(w, set, nil)
+			mo.incomplete(w, set)
 		}
 	}
 }

@@ -275,6 +275,15 @@ func TestAnUnroutedIncompleteMessageLeavesNothingBehind(t *testing.T) {
 		if err != nil || len(sets) != 0 {
 			t.Errorf("the store has %v, %v", sets, err)
 		}
+		plain := partOf(1, 1, 1, "")
+		plain.ESMClass, plain.ShortMessage = 0, []byte("hello")
+		for range 3 {
+			c.sends(plain)
+		}
+		kept, err := r.store.UnmatchedReceipts(context.Background(), r.gw.world.Load().carriers["a"].number, "", 10)
+		if err != nil || len(kept) != 5 || kept[0].Why != "mobile-originated: no rule" {
+			t.Errorf("kept for an operator: %v, %v", kept, err)
+		}
 	})
 }
 
@@ -331,14 +340,50 @@ func TestMobileOriginatedMessagesAreRefusedWhileTheDiskIsFull(t *testing.T) { //
 	})
 }
 
-func TestReassemblyIsBounded(t *testing.T) {
+func TestOneSourceCannotFillTheReassembly(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r, bound := scripted(t, rigOptions{Setup: wholeMobile})
-		c := bound()
-		mo := r.gw.mobile
-		mo.octets = mobileOctets // nobody else touches it while the carrier is silent
-		if st := c.sends(partOf(7, 2, 1, "x")); st != pdu.ESME_RMSGQFUL {
-			t.Errorf("no room: %v", st)
+		c, p := bound(), r.receiver()
+		for i := range mobileSetsOfOne {
+			if st := c.sends(partOf(uint8(i), 2, 1, "first only")); st != pdu.ESME_ROK {
+				t.Fatal(st)
+			}
+			time.Sleep(time.Millisecond) // so that one of them is the oldest
+		}
+		other := partOf(7, 2, 1, "somebody ")
+		other.Source.Addr = []byte("966507654321")
+		c.sends(other)
+		p.quiet(time.Second) // nobody is in anybody's way yet
+		c.sends(partOf(200, 2, 1, "one too many"))
+		if d := p.deliver(); textOf(t, d) != "first only" || d.ShortMessage[3] != 0 {
+			t.Errorf("the oldest of that source goes: came %q", d.ShortMessage)
+		}
+		other2 := partOf(7, 2, 2, "else")
+		other2.Source.Addr = other.Source.Addr
+		c.sends(other2)
+		if got := textOf(t, p.deliver()); got != "somebody else" {
+			t.Errorf("came %q", got)
+		}
+		if n := r.metric("masar_mobile_incomplete_total"); n != 1 {
+			t.Errorf("%v incomplete", n)
+		}
+	})
+}
+
+func TestAFullReassemblySendsItsOldestOn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, bound := scripted(t, rigOptions{Setup: wholeMobile})
+		c, p := bound(), r.receiver()
+		c.sends(partOf(1, 2, 1, "oldest"))
+		r.gw.mobile.octets += mobileOctets - 200 // nobody else touches it while the carrier is silent
+		time.Sleep(time.Second)
+		other := partOf(2, 2, 1, strings.Repeat("x", 150))
+		other.Source.Addr = []byte("966507654321")
+		if st := c.sends(other); st != pdu.ESME_ROK {
+			t.Error(st)
+		}
+		if got := textOf(t, p.deliver()); got != "oldest" {
+			t.Errorf("came %q", got)
 		}
 	})
 }

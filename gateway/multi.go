@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"strconv"
 	"time"
 
@@ -9,12 +10,27 @@ import (
 	"masar/smpp/pdu"
 )
 
-// dataSM takes a data_sm: a submit_sm whose text is in message_payload.
+// dataSM takes a data_sm: a submit_sm whose text is in message_payload and whose validity
+// is qos_time_to_live in seconds, a parameter that submit_sm does not have (SMPP v3.4,
+// 4.7.1). Zero seconds are taken for none said.
 func (c *client) dataSM(p *pdu.DataSM, r smpp.Reply) {
-	c.submit(&pdu.SubmitSM{
+	sm := &pdu.SubmitSM{
 		ServiceType: p.ServiceType, Source: p.Source, Dest: p.Dest, ESMClass: p.ESMClass,
 		RegisteredDelivery: p.RegisteredDelivery, DataCoding: p.DataCoding, TLVs: p.TLVs,
-	}, r)
+	}
+	if ttl, ok := p.TLVs.Get(pdu.TagQoSTimeToLive); ok {
+		if seconds := binary.BigEndian.Uint32(ttl); seconds > 0 {
+			valid := time.Duration(seconds) * time.Second
+			sm.ValidityPeriod = pdu.AppendRelative(nil, min(valid, c.account.opt.Load().ValidityMax))
+		}
+		sm.TLVs = nil
+		for tag, v := range p.TLVs.All() {
+			if tag != pdu.TagQoSTimeToLive {
+				sm.TLVs = sm.TLVs.Append(tag, v)
+			}
+		}
+	}
+	c.submit(sm, r)
 }
 
 // multi is one submit_multi on its way to disk: a message for each good destination, all

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"masar/queue"
-	"masar/smpp/pdu"
 	"masar/smpp/text"
 )
 
@@ -112,6 +111,6 @@ func goneAccount(o *Options) *Account {
 	return &Account{
 		SystemID: "(gone)", OutboxTTL: o.OutboxTTL, Zone: o.Setup.Zone,
 		Codings:  text.Codings{One: text.ASCII},
-		Receipts: AccountReceipts{DateDigits: 10}, AuthStatus: pdu.ESME_RINVPASWD,
+		Receipts: AccountReceipts{DateDigits: 10},
 	}
 }

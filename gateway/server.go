@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"log/slog"
@@ -50,16 +51,14 @@ func (g *Gateway) serverOptions(l *Listener) smpp.ServerOptions {
 func (g *Gateway) bind(ctx context.Context, s *smpp.Session, mode pdu.Command, b *pdu.Bind) smpp.Accept {
 	began := time.Now()
 	from := s.RemoteAddr().Addr()
-	a := g.world.Load().accounts[string(b.SystemID)]
+	w := g.world.Load()
+	a := w.accounts[string(b.SystemID)]
 	var o *Account
 	if a != nil {
 		o = a.opt.Load()
 	}
-	if !g.auth.check(o, b.Password) {
-		st := pdu.ESME_RINVPASWD
-		if o != nil {
-			st = o.AuthStatus
-		}
+	if !g.auth.check(ctx, w, o, b.Password, from) {
+		st := w.setup.AuthStatus
 		return g.refuseBind(ctx, began, b, from, mode, st, "unknown system_id or wrong password")
 	}
 	if !o.mayBind(from, mode) {
@@ -166,50 +165,149 @@ func (c *client) Request(_ *smpp.Session, h pdu.Header, body pdu.Body, r smpp.Re
 
 // authenticator checks passwords against bcrypt hashes. A password that was right once is
 // remembered by a digest under its hash, so that a client that binds fifty times costs one
-// bcrypt; two run at a time, so that a flood of binds cannot take all cores.
+// bcrypt. Two run at a time, so that a flood of binds cannot take all cores, and one for
+// an address, so that a flood from one does not keep the others waiting.
 type authenticator struct {
 	slots chan struct{}
-	mu    sync.Mutex
-	known map[string][sha256.Size]byte // bcrypt hash -> digest of the password that opened it
+
+	mu      sync.Mutex
+	known   map[string][sha256.Size]byte // bcrypt hash -> digest of the password that opened it
+	waiting map[netip.Addr]*turnstile
+	nobody  string // compared with when the system_id is unknown: of the dearest cost there is
+	of      *world // the configuration nobody was made for
 }
 
-// nobody is compared with when the system_id is unknown, so that it takes as long.
-const nobody = "$2a$10$cXiYbN0ZOY0X7mIqg1dhkuTzTOZPtEcZbW8Xj4wDTr6aDLOTvDDdW"
+// turnstile lets the binds of one address through one by one.
+type turnstile struct {
+	turn chan struct{} // buffer 1
+	used int           // binds at it
+}
+
+// nobodyElse is nobody at the cost that masar passwd uses.
+const nobodyElse = "$2a$10$cXiYbN0ZOY0X7mIqg1dhkuTzTOZPtEcZbW8Xj4wDTr6aDLOTvDDdW"
 
 func newAuthenticator() *authenticator {
-	return &authenticator{slots: make(chan struct{}, 2), known: map[string][sha256.Size]byte{}}
+	return &authenticator{
+		slots: make(chan struct{}, 2), known: map[string][sha256.Size]byte{},
+		waiting: map[netip.Addr]*turnstile{}, nobody: nobodyElse,
+	}
 }
 
-func (a *authenticator) check(o *Account, password []byte) bool {
-	hashes := []string{nobody}
-	if o != nil && len(o.PasswordHash) > 0 {
+// check tells whether a password opens the account; o is nil for an unknown system_id.
+// false, too, when ctx ends first.
+func (a *authenticator) check(ctx context.Context, w *world, o *Account, password []byte, from netip.Addr) bool {
+	if o != nil && a.remembers(o.PasswordHash, password) {
+		return true
+	}
+	entered := a.enter(ctx, from)
+	defer func() { a.leave(from, entered) }()
+	if !entered {
+		return false
+	}
+	var hashes []string
+	if o != nil {
 		hashes = o.PasswordHash
+	}
+	if a.remembers(hashes, password) {
+		return true // another bind of this client has just been checked
+	}
+	if len(hashes) == 0 {
+		a.compare(a.decoy(w), password)
+		return false
 	}
 	opened := false
 	for _, h := range hashes {
 		opened = a.compare(h, password) || opened
 	}
-	return opened && o != nil
+	return opened
 }
 
-func (a *authenticator) compare(hash string, password []byte) bool {
-	digest := sha256.Sum256(append([]byte(hash), password...))
+// enter waits for the address's turn and a slot; false: ctx ended.
+func (a *authenticator) enter(ctx context.Context, from netip.Addr) bool {
 	a.mu.Lock()
-	known, ok := a.known[hash]
-	a.mu.Unlock()
-	if ok && known == digest {
-		return true
+	t := a.waiting[from]
+	if t == nil {
+		t = &turnstile{turn: make(chan struct{}, 1)}
+		a.waiting[from] = t
 	}
-	a.slots <- struct{}{}
-	err := bcrypt.CompareHashAndPassword([]byte(hash), password)
-	<-a.slots
-	if err != nil {
+	t.used++
+	a.mu.Unlock()
+	select {
+	case t.turn <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case a.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		<-t.turn
+		return false
+	}
+}
+
+// leave gives back what enter took.
+func (a *authenticator) leave(from netip.Addr, entered bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.waiting[from]
+	if entered {
+		<-a.slots
+		<-t.turn
+	}
+	if t.used--; t.used == 0 {
+		delete(a.waiting, from)
+	}
+}
+
+func (a *authenticator) remembers(hashes []string, password []byte) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, h := range hashes {
+		if known, ok := a.known[h]; ok && known == sha256.Sum256(append([]byte(h), password...)) {
+			return true
+		}
+	}
+	return false
+}
+
+// compare runs one bcrypt. REQUIRES: a slot.
+func (a *authenticator) compare(hash string, password []byte) bool {
+	if bcrypt.CompareHashAndPassword([]byte(hash), password) != nil {
 		return false
 	}
 	a.mu.Lock()
-	a.known[hash] = digest
-	a.mu.Unlock()
+	defer a.mu.Unlock()
+	a.known[hash] = sha256.Sum256(append([]byte(hash), password...))
 	return true
+}
+
+// decoy is the hash for unknown system_ids: at the cost of the dearest account, so that
+// time does not tell them from a wrong password. REQUIRES: a slot.
+func (a *authenticator) decoy(w *world) string {
+	a.mu.Lock()
+	nobody, of := a.nobody, a.of
+	a.mu.Unlock()
+	if of == w {
+		return nobody
+	}
+	dearest := 0
+	for i := range w.setup.Accounts {
+		for _, h := range w.setup.Accounts[i].PasswordHash {
+			if cost, err := bcrypt.Cost([]byte(h)); err == nil {
+				dearest = max(dearest, cost)
+			}
+		}
+	}
+	if cost, err := bcrypt.Cost([]byte(nobody)); err != nil || cost != dearest && dearest > 0 {
+		if h, err := bcrypt.GenerateFromPassword([]byte(rand.Text()), dearest); err == nil {
+			nobody = string(h)
+		}
+	}
+	a.mu.Lock()
+	a.nobody, a.of = nobody, w
+	a.mu.Unlock()
+	return nobody
 }
 
 // interner keeps one string of what a session sends again and again: senders, service

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,6 +66,67 @@ func TestUnknownUserAndWrongPasswordLookAlike(t *testing.T) { // row 2
 			t.Errorf("the right one: %v after %v", st, took)
 		}
 	})
+}
+
+func TestTheStatusOfARefusedPasswordIsTheSameForUnknownUsers(t *testing.T) { // row 2
+	for _, want := range []pdu.Status{pdu.ESME_RINVPASWD, pdu.ESME_RINVSYSID, pdu.ESME_RBINDFAIL} {
+		bubble(t, func(t *testing.T) {
+			r := newRig(t, rigOptions{Setup: func(s *Setup) { s.AuthStatus = want }})
+			for _, systemID := range []string{"acme", "nobody"} {
+				if st, _ := r.verdict("", systemID, "wrong"); st != want {
+					t.Errorf("%s: %v, want %v", systemID, st, want)
+				}
+			}
+		})
+	}
+}
+
+func TestAFloodOfWrongPasswordsKeepsNobodyElseWaiting(t *testing.T) {
+	a := newAuthenticator()
+	s := rigSetup()
+	w := &world{setup: s}
+	flood, honest := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	ctx, cancel := context.WithCancel(t.Context())
+	if !a.enter(ctx, flood) {
+		t.Fatal("the first one waits for nobody")
+	}
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			if a.check(ctx, w, &s.Accounts[0], []byte("wrong"), flood) {
+				t.Error("a wrong password opened")
+			}
+		})
+	}
+	if !a.check(ctx, w, &s.Accounts[0], []byte("secret"), honest) {
+		t.Error("the honest one was refused")
+	}
+	cancel()
+	wg.Wait()
+	a.leave(flood, true)
+	if len(a.waiting) != 0 || len(a.slots) != 0 {
+		t.Errorf("%d addresses, %d slots are held", len(a.waiting), len(a.slots))
+	}
+}
+
+func TestTheDecoyCostsAsMuchAsTheDearestAccount(t *testing.T) {
+	dear, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost+2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAuthenticator()
+	s := rigSetup()
+	s.Accounts[0].PasswordHash = append(s.Accounts[0].PasswordHash, string(dear))
+	w := &world{setup: s}
+	if cost, err := bcrypt.Cost([]byte(a.decoy(w))); err != nil || cost != bcrypt.MinCost+2 {
+		t.Errorf("cost %d, %v", cost, err)
+	}
+	if a.decoy(w) != a.decoy(w) {
+		t.Error("it is made anew each time")
+	}
+	if a.check(t.Context(), w, nil, []byte("secret"), netip.Addr{}) {
+		t.Error("an unknown user was let in")
+	}
 }
 
 func TestAnyOfSeveralPasswordsOpens(t *testing.T) {

@@ -17,14 +17,13 @@ func (s *submission) trace() {
 		return
 	}
 	m, a := &s.m, s.client.account
-	o := a.opt.Load()
 	attrs := []slog.Attr{
 		slog.String("account", a.name), slog.String("message_id", m.ID.String()),
 		slog.String("class", m.Class.String()), slog.Int("octets", len(m.Body)),
 		slog.Any("from", g.sender(m.Source.Addr)), slog.Any("to", g.number(m.Dest.Addr)),
 	}
 	if g.opt.ShowText {
-		attrs = append(attrs, slog.String("text", readable(o.Codings, m)))
+		attrs = append(attrs, slog.String("text", readable(storedCodings, m)))
 	}
 	g.log.LogAttrs(context.Background(), slog.LevelDebug, "submit accepted", attrs...)
 }

@@ -202,7 +202,7 @@ func (grp *group) sameMembers(r *Route) bool {
 // it, and the account, may have: each in its own alphabet and style. The one that cannot
 // leaves it to the next.
 func (grp *group) takes(o *Account, m *queue.Message, body []byte) bool {
-	e, known := o.Codings.Encoding(m.DataCoding)
+	e, known := storedCodings.Encoding(m.DataCoding)
 	if !known {
 		e = text.Binary
 	}
@@ -213,7 +213,7 @@ func (grp *group) takes(o *Account, m *queue.Message, body []byte) bool {
 	probe.Body = body
 	var s split
 	for i := range grp.members {
-		if err := grp.members[i].carrier.opt.plan(&probe, o.Codings, 0, &s); err == nil && len(s.parts) <= o.MaxParts {
+		if err := grp.members[i].carrier.opt.plan(&probe, storedCodings, 0, &s); err == nil && len(s.parts) <= o.MaxParts {
 			return true
 		}
 	}

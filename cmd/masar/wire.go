@@ -37,9 +37,9 @@ func setup(c *config.Config) (gateway.Setup, error) {
 		Shares:       [queue.Classes]int{queue.Normal: c.Shares.Normal, queue.Bulk: c.Shares.Bulk},
 		MobileExpiry: c.MO.Expiry,
 	}
-	auth := authStatus(c.AuthRefusal)
+	s.AuthStatus = authStatus(c.AuthRefusal)
 	for i := range c.Accounts {
-		s.Accounts = append(s.Accounts, account(&c.Accounts[i], auth))
+		s.Accounts = append(s.Accounts, account(&c.Accounts[i]))
 	}
 	for i := range c.Carriers {
 		k, err := carrier(&c.Carriers[i], c)
@@ -75,7 +75,7 @@ func authStatus(name string) pdu.Status {
 	return pdu.ESME_RINVPASWD
 }
 
-func account(a *config.Account, auth pdu.Status) gateway.Account {
+func account(a *config.Account) gateway.Account {
 	out := gateway.Account{
 		SystemID: a.SystemID, MaxBinds: a.Binds, Allow: a.Allow,
 		Throughput: a.Throughput.PerSecond(), Burst: float64(a.Burst), Window: a.Window, Park: a.Park, DeliverWindow: a.DeliverWindow,
@@ -83,7 +83,7 @@ func account(a *config.Account, auth pdu.Status) gateway.Account {
 		DefaultSender: a.DefaultSender, Services: a.Services, Room: a.Room,
 		Codings:         text.Codings{Default: alphabet(a.DefaultAlphabet), One: alphabet(a.DataCoding1)},
 		ValidityDefault: a.Validity.Default, ValidityMax: a.Validity.Max,
-		MaxParts: a.MaxParts, EmptyRefused: a.EmptyMessage == "refuse", AuthStatus: auth,
+		MaxParts: a.MaxParts, EmptyRefused: a.EmptyMessage == "refuse",
 		OutboxTTL: a.OutboxTTL, Zone: a.TimeZone.Location(),
 		Receipts: gateway.AccountReceipts{NoTLVs: !a.Receipts.TLVs, DateDigits: a.Receipts.DateDigits, PerPart: a.Receipts.PerPart},
 	}
