@@ -258,6 +258,9 @@ func (g *model) claimByID() {
 	if err != want {
 		g.bad("ClaimID(%d, %v) of a message at stage %d: %v, want %v", account, f.m.ID, f.stage, err, want)
 	}
+	if want == queue.ErrUnknown && !f.held {
+		f.stray = true // the store may have claimed it to learn whose it is, and given it back
+	}
 	if err == nil {
 		g.checkClaim(f, c)
 		f.stray = false
