@@ -128,7 +128,6 @@ func cutLife(r *rig) {
 		type life struct {
 			id    queue.ID
 			stage queue.Stage // proven by a Done before the cut
-			sent  bool
 		}
 		var lives []*life
 		var pending []chan struct{}
