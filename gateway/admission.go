@@ -103,6 +103,7 @@ func (s *submission) Done(err error) {
 	}
 	c.account.met.submits[Accepted].Inc()
 	c.account.met.commit.Observe(time.Since(s.began).Seconds())
+	s.trace()
 	s.answer(s.reply.SendID(pdu.ESME_ROK, c.account.opt.Load().shown(&s.m)))
 }
 
@@ -112,7 +113,6 @@ func (s *submission) answer(mark uint64) {
 	if mark == smpp.NeverWritten {
 		s.client.account.met.unheard.Inc()
 	}
-	s.trace()
 }
 
 func whyNotStored(err error) Refusal {

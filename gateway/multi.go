@@ -112,6 +112,9 @@ func (mu *multi) Done(err error) {
 		mu.reply.Send(no.wire(), nil)
 		return
 	}
+	for _, s := range mu.subs {
+		s.trace()
+	}
 	o := c.account.opt.Load()
 	resp := pdu.SubmitMultiResp{MessageID: []byte(o.shown(&mu.subs[0].m)), Unsuccess: mu.bad}
 	mark := mu.reply.Send(pdu.ESME_ROK, &resp)
