@@ -102,12 +102,6 @@ func (a *account) receivers(into []*client) []*client {
 	return into
 }
 
-func (a *account) bound() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.sessions)
-}
-
 // mayBind tells whether an address and a kind of bind are allowed.
 func (o *Account) mayBind(from netip.Addr, mode pdu.Command) bool {
 	if len(o.Allow) > 0 && !allowed(o.Allow, from) {

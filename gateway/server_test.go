@@ -121,7 +121,7 @@ func TestTheDecoyCostsAsMuchAsTheDearestAccount(t *testing.T) {
 	if cost, err := bcrypt.Cost([]byte(a.decoy(w))); err != nil || cost != bcrypt.MinCost+2 {
 		t.Errorf("cost %d, %v", cost, err)
 	}
-	if a.decoy(w) != a.decoy(w) {
+	if first := a.decoy(w); first != a.decoy(w) {
 		t.Error("it is made anew each time")
 	}
 	if a.check(t.Context(), w, nil, []byte("secret"), netip.Addr{}) {
