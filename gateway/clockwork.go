@@ -130,6 +130,7 @@ func (p *promotion) promote(ctx context.Context, claims []queue.Claim, now time.
 				continue
 			}
 			lane = l
+			c.M.Barred = 0 // its bits may have meant another group's carriers
 		}
 		p.fed[lane] = struct{}{}
 		steps = append(steps, &queue.Enter{Claim: c, Lane: lane})

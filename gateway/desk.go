@@ -375,7 +375,7 @@ func (d *desk) log(what string, c *client, err error) {
 func replacing(m, old *queue.Message) *queue.Message {
 	n := *m
 	n.ID, n.Shown, n.Class = old.ID, old.Shown, old.Class
-	n.Tries, n.Attempt, n.Barred, n.LastErr = old.Tries, old.Attempt, old.Barred, old.LastErr
+	n.Tries, n.Attempt, n.LastErr = old.Tries, old.Attempt, old.LastErr // not Barred: it is routed anew
 	n.Extra = old.Extra
 	return &n
 }

@@ -203,6 +203,9 @@ func (d *dispatcher) takeBack(p *flightPart, why whyReturned) {
 	case f.gone || f.stopped.Load():
 		return
 	case why == asLost && d.lostAgain(f):
+		// From here on it is the correlator's, which ends it when the last part is home.
+		d.forget(f)
+		f.gone = true
 		d.c.corr.put(event{kind: lostTooOften, part: p})
 		return
 	case why == asThrottled && f.policy() != Resend && f.out.Load() == 0:
