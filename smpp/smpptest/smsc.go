@@ -54,6 +54,7 @@ func NewSMSC(o SMSCOptions) (*SMSC, error) {
 	}
 	c.ids.Store(o.FirstID - 1)
 	c.pace = smscPace{rate: o.Pace, burst: float64(o.Burst), tokens: float64(o.Burst)}
+	c.pace.limited.Store(o.Pace > 0)
 	if o.OnMessage != nil {
 		c.log = newSMSCTexts(o)
 	}
@@ -281,6 +282,7 @@ func (c *SMSC) Idle() bool { return c.Stats().Unacked == 0 }
 // smscPace is a token bucket, shared by all sessions of the simulator as a carrier's
 // contract would have it.
 type smscPace struct {
+	limited     atomic.Bool // rate is above 0: the usual simulator needs no lock
 	mu          sync.Mutex
 	rate, burst float64
 	tokens      float64
@@ -288,7 +290,7 @@ type smscPace struct {
 }
 
 func (p *smscPace) take(now int64) bool {
-	if p.rate <= 0 {
+	if !p.limited.Load() {
 		return true
 	}
 	p.mu.Lock()
@@ -309,6 +311,7 @@ func (c *SMSC) SetPace(perSecond float64) {
 	p := &c.pace
 	p.mu.Lock()
 	p.rate = perSecond
+	p.limited.Store(perSecond > 0)
 	p.mu.Unlock()
 }
 
