@@ -76,7 +76,6 @@ accounts:
   - system_id: {{.Account}}
     password_hash: "{{.Hash}}"
     data_coding_1: gsm
-    replace: true
     max_parts: 20
 carriers:
   - name: peer
