@@ -95,8 +95,8 @@ type Account struct {
 	ValidityDefault time.Duration
 	ValidityMax     time.Duration
 	MaxParts        int
-	Room            int64      // messages waiting per class; 0: the store's
-	EmptyRefused    bool       // an empty message is refused with ESME_RINVMSGLEN
+	Room            int64 // messages waiting per class; 0: the store's
+	EmptyRefused    bool  // an empty message is refused with ESME_RINVMSGLEN
 	OutboxTTL       time.Duration
 	Zone            *time.Location
 	Receipts        AccountReceipts
