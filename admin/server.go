@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -23,67 +21,61 @@ type Options struct {
 	Listen   string // host:port; "": no TCP
 	Socket   string // path of the socket file; "": none
 	Token    string // asked for over TCP by what changes something; "": nothing may be changed over TCP
-	Gateway  *gateway.Gateway
 	Gatherer prometheus.Gatherer
 	Reload   func(ctx context.Context) (changes []string, err error)
 	Log      *slog.Logger
 }
 
-// Server answers HTTP until Close.
+// Server answers HTTP from Serve until Close.
 type Server struct {
-	opt   Options
-	addr  net.Addr
-	https []*http.Server
+	opt struct {
+		Options
+		Gateway *gateway.Gateway
+	}
+	tcp, unix net.Listener // nil where there is none
+	https     []*http.Server
 }
 
 // SocketName is the socket file in the data folder.
 const SocketName = "admin.sock"
 
-// Start listens and answers. A port in use is an error that names it.
-func Start(o Options) (*Server, error) {
-	s := &Server{opt: o}
+// Listen opens the addresses; whoever connects waits for Serve. A port in use is an error
+// that names it, and comes before anything has been done.
+func Listen(o Options) (*Server, error) {
+	s := new(Server)
+	s.opt.Options = o
+	var err error
 	if o.Listen != "" {
-		ln, err := net.Listen("tcp", o.Listen)
-		if err != nil {
+		if s.tcp, err = net.Listen("tcp", o.Listen); err != nil {
 			return nil, fmt.Errorf("admin.listen: %w", err)
 		}
-		s.addr = ln.Addr()
-		s.serve(ln, false)
 	}
 	if o.Socket != "" {
-		ln, err := listenSocket(o.Socket)
-		if err != nil {
+		if s.unix, err = listenSocket(o.Socket); err != nil {
 			s.Close(context.Background())
 			return nil, err
 		}
-		s.serve(ln, true)
 	}
 	return s, nil
 }
 
-// Addr is where TCP is answered; nil when it is off.
-func (s *Server) Addr() net.Addr { return s.addr }
+// Serve begins to answer, for g.
+func (s *Server) Serve(g *gateway.Gateway) {
+	s.opt.Gateway = g
+	if s.tcp != nil {
+		s.serve(s.tcp, false)
+	}
+	if s.unix != nil {
+		s.serve(s.unix, true)
+	}
+}
 
-// listenSocket takes over a socket file that a killed process left behind; one that still
-// answers is somebody else's.
-func listenSocket(path string) (net.Listener, error) {
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		c.Close()
-		return nil, fmt.Errorf("%s: another gateway answers there", path)
+// Addr is where TCP is answered; nil when it is off.
+func (s *Server) Addr() net.Addr {
+	if s.tcp == nil {
+		return nil
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	// A socket's path has a short limit in the kernel: bind relative to its folder where
-	// the whole path is too long.
-	if len(path) > 100 {
-		return nil, fmt.Errorf("%s: the path is too long for a socket, choose a shorter data folder than %s", path, filepath.Dir(path))
-	}
-	ln, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, err
-	}
-	return ln, os.Chmod(path, 0o600)
+	return s.tcp.Addr()
 }
 
 func (s *Server) serve(ln net.Listener, local bool) {
@@ -106,6 +98,11 @@ func (s *Server) Close(ctx context.Context) error {
 	for _, h := range s.https {
 		if err := h.Shutdown(ctx); err != nil {
 			errs = append(errs, err, h.Close())
+		}
+	}
+	for _, ln := range []net.Listener{s.tcp, s.unix} {
+		if ln != nil {
+			ln.Close() // again, where it has been served
 		}
 	}
 	return errors.Join(errs...)

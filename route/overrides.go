@@ -10,7 +10,7 @@ import (
 
 // OverrideOptions guard a load.
 type OverrideOptions struct {
-	MaxShrink float64           // fraction of the rows that may be gone; default 0.05; 1: any
+	MaxShrink float64           // fraction of the rows that may be gone; default 0.05; 1: any; negative: none
 	Known     func(string) bool // whether a route of that name exists; nil: any name will do
 	Cache     int               // numbers in the LRU; default 16,384, negative: none
 }
@@ -63,6 +63,7 @@ func LoadOverrides(path string, deltas []string, prev *Overrides, o OverrideOpti
 	if o.MaxShrink == 0 {
 		o.MaxShrink = 0.05
 	}
+	o.MaxShrink = max(o.MaxShrink, 0)
 	l := loader{known: o.Known, numbers: map[string]uint64{}}
 	if err := l.full(path); err != nil {
 		return nil, err

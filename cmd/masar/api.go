@@ -29,7 +29,9 @@ type apiFlags struct {
 func (f *apiFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.data, "data", "./var/masar", "the gateway's data folder, for its admin.sock")
 	cmd.Flags().StringVar(&f.url, "api", "", "http://HOST:PORT of a gateway elsewhere")
-	cmd.Flags().StringVar(&f.token, "token", os.Getenv("MASAR_TOKEN"), "token of --api (or MASAR_TOKEN)")
+	// The environment is read where the token is used: as the flag's default it would be
+	// printed by --help.
+	cmd.Flags().StringVar(&f.token, "token", "", "token of --api (or MASAR_TOKEN)")
 }
 
 // call asks the running gateway and reads its answer into out.
@@ -39,15 +41,19 @@ func (f *apiFlags) call(ctx context.Context, method, path string, out any) error
 		base = "http://gateway"
 		socket := filepath.Join(f.data, admin.SocketName)
 		client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
+			return admin.DialSocket(ctx, socket)
 		}}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, base+path, nil)
 	if err != nil {
 		return usagef("--api %s: %v", f.url, err)
 	}
-	if f.token != "" {
-		req.Header.Set("Authorization", "Bearer "+f.token)
+	token := f.token
+	if token == "" {
+		token = os.Getenv("MASAR_TOKEN")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := client.Do(req)
 	if err != nil {

@@ -41,10 +41,10 @@ func buildable(cfg *config.Config) error {
 	if _, err := setup(cfg); err != nil {
 		return err
 	}
-	if _, err := listeners(cfg); err != nil {
+	if _, _, err := listeners(cfg); err != nil {
 		return err
 	}
-	_, err := (&ported{}).prepare(&cfg.Ported)
+	_, err := (&ported{}).prepare(cfg)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -22,31 +23,44 @@ var (
 	portedRows = prometheus.NewDesc("masar_ported_numbers", "numbers in the ported-number table", nil, nil)
 )
 
-// prepare reads the files into a new table; nil where none is configured.
-func (p *ported) prepare(c *config.Ported) (*route.Overrides, error) {
-	if c.File == "" {
+// prepare reads the files into a new table; nil where none is configured. A row may only
+// name a route of the same configuration: at run time a name that leads nowhere would let
+// the number go by its prefix, to the operator it has left.
+func (p *ported) prepare(c *config.Config) (*route.Overrides, error) {
+	if c.Ported.File == "" {
 		return nil, nil
 	}
-	return route.LoadOverrides(c.File, c.Deltas, p.table.Load(), route.OverrideOptions{MaxShrink: float64(c.MaxShrink)})
+	names := map[string]bool{}
+	for i := range c.Routes {
+		names[c.Routes[i].Name] = true
+	}
+	t, err := route.LoadOverrides(c.Ported.File, c.Ported.Deltas, p.table.Load(), route.OverrideOptions{
+		MaxShrink: float64(given(c.Ported.MaxShrink)),
+		Known:     func(name string) bool { return name != "" && names[name] },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ported: %w", err)
+	}
+	return t, nil
 }
 
 func (p *ported) swap(t *route.Overrides) { p.table.Store(t) }
 
-func (p *ported) load(c *config.Ported) error {
+func (p *ported) load(c *config.Config) error {
 	t, err := p.prepare(c)
 	if err != nil {
 		return err
 	}
 	p.swap(t)
 	if t != nil {
-		p.log.Info("ported numbers loaded", slog.Int("numbers", t.Len()), slog.String("file", c.File))
+		p.log.Info("ported numbers loaded", slog.Int("numbers", t.Len()), slog.String("file", c.Ported.File))
 	}
 	return nil
 }
 
 // lookup is the gateway's question; nil where no file is configured, which costs nothing.
-func (p *ported) lookup(c *config.Ported) func(string) (string, bool) {
-	if c.File == "" {
+func (p *ported) lookup(c *config.Config) func(string) (string, bool) {
+	if c.Ported.File == "" {
 		return nil
 	}
 	return func(number string) (string, bool) {

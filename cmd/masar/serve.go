@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -49,16 +50,22 @@ signal skips the waiting. SIGHUP applies the changed file, as masar reload does.
 
 // daemon is one run of `masar serve`.
 type daemon struct {
-	path string
-	log  *slog.Logger
-	gw   *gateway.Gateway
+	path  string
+	log   *slog.Logger
+	level *slog.LevelVar // of log; a reload may change it
+	gw    *gateway.Gateway
 
 	registry *prometheus.Registry
 	started  func() // called once submits are taken; nil: nobody asks
 
-	mu  sync.Mutex // one reload at a time
-	cfg *config.Config
-	por *ported
+	por       *ported
+	certs     certificates
+	outboxMax atomic.Pointer[map[string]int64] // an outbox's bound, by account; "": of accounts that are gone
+
+	mu      sync.Mutex     // one reload at a time; guards what follows
+	cfg     *config.Config // in force
+	files   map[string]string
+	rearmed chan struct{} // told of each reload; one waits
 }
 
 func serve(ctx context.Context, path string, errs io.Writer) error {
@@ -78,7 +85,8 @@ func newDaemon(path string, errs io.Writer) (*daemon, []config.Warning, error) {
 	if err != nil {
 		return nil, nil, configError(err)
 	}
-	log := newLogger(&cfg.Log, errs)
+	level := new(slog.LevelVar)
+	log := newLogger(&cfg.Log, level, errs)
 	// The live heap is small beside what a busy second allocates: left alone the collector
 	// would run dozens of times a second. Beside the heap the queue's engine takes some
 	// 150 MiB of its own, together at most 400 MiB. GOGC and GOMEMLIMIT still rule.
@@ -88,79 +96,125 @@ func newDaemon(path string, errs io.Writer) (*daemon, []config.Warning, error) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(224 << 20)
 	}
-	return &daemon{path: path, log: log, cfg: cfg, por: &ported{log: log}, registry: prometheus.NewRegistry()}, warnings, nil
+	return &daemon{
+		path: path, log: log, level: level, cfg: cfg, por: &ported{log: log}, registry: prometheus.NewRegistry(),
+		rearmed: make(chan struct{}, 1),
+	}, warnings, nil
 }
 
 func (d *daemon) run(ctx context.Context) error {
+	// From here to the process's end: one that comes while the gateway starts is obeyed
+	// once it has, and one that comes while it drains must not kill it in mid-drain.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
 	cfg := d.cfg
 	s, err := setup(cfg)
 	if err != nil {
 		return configError(err)
 	}
-	if err := d.por.load(&cfg.Ported); err != nil {
+	if err := d.por.load(cfg); err != nil {
 		return configError(err)
 	}
-	s.Ported = d.por.lookup(&cfg.Ported)
-	ls, err := listeners(cfg)
+	s.Ported = d.por.lookup(cfg)
+	ls, certs, err := listeners(cfg)
 	if err != nil {
 		return configError(err)
 	}
+	d.certs = certs
+	if d.files, err = tlsFiles(cfg); err != nil {
+		return configError(err)
+	}
+	d.boundOutboxes(cfg)
 	registry := d.registry
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), d.por)
 
 	began := time.Now()
-	store, err := pebble.Open(ctx, pebble.Options{
-		Dir: filepath.Join(cfg.Data, "queue"), Node: uint16(cfg.NodeID), Log: d.log, Registerer: registry,
-		MinFree: offWhenZero(int64(cfg.Store.MinFree)), Ballast: offWhenZero(int64(cfg.Store.Ballast)),
-		Room: cfg.Store.Room, OutboxMax: cfg.Store.OutboxMax, History: cfg.Store.History,
-		InboxSteps: cfg.Store.Inbox, ReadAhead: cfg.Store.ReadAhead, ReadAheadBytes: int64(cfg.Store.ReadAheadBytes),
-	})
+	so := storeOptions(cfg)
+	so.Log, so.Registerer = d.log, registry
+	so.OutboxMaxOf = d.outboxMaxOf
+	store, err := pebble.Open(ctx, so)
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	gw, err := gateway.Start(ctx, gateway.Options{
-		Store: store, Full: store.Full, Log: d.log, Registerer: registry, Listeners: ls,
-		SystemID: cfg.Node, Timers: serverTimers(cfg), MaxPDU: int(cfg.MaxPDU), Drain: cfg.Drain, OutboxTTL: cfg.Store.OutboxTTL,
-		ShowText: cfg.Log.ShowText, ShowNumbers: cfg.Log.ShowNumbers, Setup: s,
-	})
+	// Before a carrier is bound: where a port is taken nothing has been sent.
+	ao := adminOptions(cfg)
+	ao.Gatherer, ao.Reload, ao.Log = registry, d.reload, d.log
+	web, err := admin.Listen(ao)
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
-	d.gw = gw
-	web, err := admin.Start(admin.Options{
-		Listen: adminListen(&cfg.Admin), Socket: filepath.Join(cfg.Data, admin.SocketName), Token: cfg.Admin.Token.Reveal(),
-		Gateway: gw, Gatherer: registry, Reload: d.reload, Log: d.log,
-	})
+	gateOptions := gatewayOptions(cfg, s, ls)
+	gateOptions.Store, gateOptions.Full, gateOptions.Log, gateOptions.Registerer = store, store.Full, d.log, registry
+	gw, err := gateway.Start(ctx, gateOptions)
 	if err != nil {
-		return errors.Join(err, gw.Close(ended()), store.Close())
+		return errors.Join(err, web.Close(ctx), store.Close())
 	}
+	d.gw = gw
+	web.Serve(gw)
 	d.log.Info("ready", slog.Duration("after", time.Since(began)), slog.Int("accounts", len(cfg.Accounts)),
 		slog.Int("carriers", len(cfg.Carriers)), slog.Int("routes", len(cfg.Routes)), slog.String("data", cfg.Data))
 	if d.started != nil {
 		d.started()
 	}
-	d.wait(ctx)
-	return d.stop(gw, web, store)
+	d.wait(ctx, hup)
+	return d.stop(gw, web, store, hup)
 }
 
-// wait returns when the process is asked to stop; until then SIGHUP reloads.
-func (d *daemon) wait(ctx context.Context) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	var again <-chan time.Time
-	if every := d.cfg.Ported.Reload; every > 0 && d.cfg.Ported.File != "" {
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		again = tick.C
+// storeOptions are what a configuration says about the queue. The bounds of outboxes are
+// boundOutboxes' to say.
+func storeOptions(c *config.Config) pebble.Options {
+	return pebble.Options{
+		Dir: filepath.Join(c.Data, "queue"), Node: uint16(c.NodeID),
+		MinFree: given(int64(c.Store.MinFree)), Ballast: given(int64(c.Store.Ballast)),
+		Room: c.Store.Room, History: c.Store.History,
+		InboxSteps: c.Store.Inbox, ReadAhead: c.Store.ReadAhead, ReadAheadBytes: int64(c.Store.ReadAheadBytes),
 	}
+}
+
+// gatewayOptions are what a configuration says about the gateway.
+func gatewayOptions(c *config.Config, s gateway.Setup, ls []gateway.Listener) gateway.Options {
+	return gateway.Options{
+		SystemID: c.Node, Listeners: ls, Timers: serverTimers(c), MaxPDU: int(c.MaxPDU), Drain: given(c.Drain),
+		OutboxTTL: c.Store.OutboxTTL, ShowText: c.Log.ShowText, ShowNumbers: c.Log.ShowNumbers, Setup: s,
+	}
+}
+
+// adminOptions are what a configuration says about HTTP.
+func adminOptions(c *config.Config) admin.Options {
+	return admin.Options{
+		Listen: adminListen(&c.Admin), Socket: filepath.Join(c.Data, admin.SocketName), Token: c.Admin.Token.Reveal(),
+	}
+}
+
+// wait returns when the process is asked to stop; until then SIGHUP reloads, and the table
+// of ported numbers is read again in its rhythm.
+func (d *daemon) wait(ctx context.Context, hup <-chan os.Signal) {
+	var every time.Duration
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	arm := func() {
+		next := d.portedEvery()
+		switch {
+		case next == every:
+			return // a reload begins no new hour
+		case next == 0:
+			tick.Stop()
+		default:
+			tick.Reset(next)
+		}
+		every = next
+	}
+	tick.Stop()
+	arm()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-again:
+		case <-d.rearmed:
+			arm()
+		case <-tick.C:
 			d.mu.Lock()
-			if err := d.por.load(&d.cfg.Ported); err != nil {
+			if err := d.por.load(d.cfg); err != nil {
 				d.log.Error("ported numbers not reloaded, the old table stays", slog.Any("err", err))
 			}
 			d.mu.Unlock()
@@ -175,9 +229,31 @@ func (d *daemon) wait(ctx context.Context) {
 	}
 }
 
+// portedEvery is how often the table of ported numbers is read again; 0: never.
+func (d *daemon) portedEvery() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cfg.Ported.File == "" {
+		return 0
+	}
+	return d.cfg.Ported.Reload
+}
+
 // stop runs the way down. A second signal skips the waiting, not the store.
-func (d *daemon) stop(gw *gateway.Gateway, web *admin.Server, store *pebble.Store) error {
+func (d *daemon) stop(gw *gateway.Gateway, web *admin.Server, store *pebble.Store, hup <-chan os.Signal) error {
 	d.log.Info("stopping")
+	stopped := make(chan struct{})
+	defer close(stopped)
+	go func() {
+		for {
+			select {
+			case <-hup:
+				d.log.Warn("SIGHUP ignored: the gateway is stopping")
+			case <-stopped:
+				return
+			}
+		}
+	}()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	err := gw.Close(ctx)
@@ -198,60 +274,9 @@ func (d *daemon) stop(gw *gateway.Gateway, web *admin.Server, store *pebble.Stor
 	return err
 }
 
-// reload applies the file as it is now: all of it or nothing.
-func (d *daemon) reload(ctx context.Context) ([]string, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	cfg, warnings, err := loadConfig(d.path)
-	if err != nil {
-		return nil, err
-	}
-	s, err := setup(cfg)
-	if err != nil {
-		return nil, err
-	}
-	next, err := d.por.prepare(&cfg.Ported)
-	if err != nil {
-		return nil, err
-	}
-	s.Ported = d.por.lookup(&cfg.Ported)
-	if err := d.gw.Reload(ctx, s); err != nil {
-		return nil, err
-	}
-	d.por.swap(next)
-	changes := []string{}
-	for _, c := range config.Diff(d.cfg, cfg) {
-		line := c.String()
-		if needsRestart(line) {
-			line += " (takes effect at the next start)"
-		}
-		changes = append(changes, line)
-	}
-	for _, w := range warnings {
-		changes = append(changes, warningPrefix+w.String())
-	}
-	d.cfg = cfg
-	return changes, nil
-}
-
-// warningPrefix marks, among the lines a reload prints, those that are no change.
-const warningPrefix = "warning: "
-
-// needsRestart: what is opened once at start.
-func needsRestart(change string) bool {
-	for _, key := range []string{"node", "data", "listen", "admin", "store", "log", "max_pdu", "drain", "timers"} {
-		if rest, ok := strings.CutPrefix(strings.TrimLeft(change, "+-~ "), key); ok && (rest == "" || strings.ContainsAny(rest[:1], ".[: ")) {
-			return true
-		}
-	}
-	return false
-}
-
-func newLogger(l *config.Log, w io.Writer) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
-		level = slog.LevelInfo
-	}
+// newLogger makes the log; level is set to what l says, and may be set again.
+func newLogger(l *config.Log, level *slog.LevelVar, w io.Writer) *slog.Logger {
+	level.Set(logLevel(l))
 	o := &slog.HandlerOptions{Level: level}
 	if l.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, o))
@@ -266,16 +291,10 @@ func adminListen(a *config.Admin) string {
 	return a.Listen
 }
 
-// offWhenZero: 0 switches it off in the configuration, in the engine it asks for the default.
-func offWhenZero(n int64) int64 {
-	if n == 0 {
-		return -1
+func logLevel(l *config.Log) slog.Level {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		return slog.LevelInfo
 	}
-	return n
-}
-
-func ended() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
+	return level
 }

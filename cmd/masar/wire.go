@@ -2,12 +2,9 @@ package main
 
 import (
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -34,8 +31,9 @@ func setup(c *config.Config) (gateway.Setup, error) {
 	s := gateway.Setup{
 		Zone:         c.TimeZone.Location(),
 		MaxSchedule:  c.MaxSchedule,
-		Shares:       [queue.Classes]int{queue.Normal: c.Shares.Normal, queue.Bulk: c.Shares.Bulk},
+		Shares:       [queue.Classes]int{queue.Normal: given(c.Shares.Normal), queue.Bulk: given(c.Shares.Bulk)},
 		MobileExpiry: c.MO.Expiry,
+		MobileTTL:    c.MO.TTL,
 	}
 	s.AuthStatus = authStatus(c.AuthRefusal)
 	for i := range c.Accounts {
@@ -78,7 +76,7 @@ func authStatus(name string) pdu.Status {
 func account(a *config.Account) gateway.Account {
 	out := gateway.Account{
 		SystemID: a.SystemID, MaxBinds: a.Binds, Allow: a.Allow,
-		Throughput: a.Throughput.PerSecond(), Burst: float64(a.Burst), Window: a.Window, Park: a.Park, DeliverWindow: a.DeliverWindow,
+		Throughput: a.Throughput.PerSecond(), Burst: float64(a.Burst), Window: a.Window, Park: given(a.Park), DeliverWindow: a.DeliverWindow,
 		Class: class(a.Class), MaxClass: class(a.MaxClass), Weight: a.Weight,
 		DefaultSender: a.DefaultSender, Services: a.Services, Room: a.Room,
 		Codings:         text.Codings{Default: alphabet(a.DefaultAlphabet), One: alphabet(a.DataCoding1)},
@@ -110,6 +108,15 @@ func account(a *config.Account) gateway.Account {
 	t := timers(a.Timers)
 	out.Timers = &t
 	return out
+}
+
+// given is a value that the file says or that has a default: where the rooms take 0 for
+// "not said", a 0 of the file is told to them as a negative one.
+func given[T ~int | ~int64 | ~float64](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
 }
 
 // sender reads AHWAL, MOI* or 1000-1999.
@@ -192,8 +199,12 @@ func carrier(c *config.Carrier, all *config.Config) (gateway.Carrier, error) {
 		out.StatusRetry = map[pdu.Status]gateway.RetrySchedule{}
 	}
 	for _, r := range c.Retry {
+		delays := r.Delays
+		if len(delays) == 0 {
+			delays = all.Retry.Default // its tries are its own all the same
+		}
 		for _, st := range r.Statuses {
-			out.StatusRetry[pdu.Status(st)] = gateway.RetrySchedule{Delays: r.Delays, Tries: r.Tries, Jitter: float64(all.Retry.Jitter)}
+			out.StatusRetry[pdu.Status(st)] = gateway.RetrySchedule{Delays: delays, Tries: r.Tries, Jitter: float64(all.Retry.Jitter)}
 			// A schedule of its own makes a status temporary, whatever it usually means.
 			if _, said := out.Statuses[pdu.Status(st)]; !said {
 				out.Statuses[pdu.Status(st)] = gateway.AnswerTemporary
@@ -228,17 +239,12 @@ func identity(c *config.Carrier, all *config.Config) (string, error) {
 	if c.Hours != nil {
 		fmt.Fprintf(h, "%s", c.Hours.Zone)
 	}
-	if c.TLS != nil {
-		for _, path := range []string{c.TLS.CA, c.TLS.Cert, c.TLS.Key} {
-			if path == "" {
-				continue
-			}
-			b, err := os.ReadFile(path)
-			if err != nil {
-				return "", err
-			}
-			h.Write(b)
+	if t := c.TLS; t != nil {
+		sum, err := fileSum(t.CA, t.Cert, t.Key)
+		if err != nil {
+			return "", err
 		}
+		h.Write([]byte(sum))
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
@@ -313,67 +319,10 @@ func carrierReceipts(r *config.CarrierReceipts) gateway.CarrierReceipts {
 	return out
 }
 
-func carrierTLS(t *config.CarrierTLS) (*tls.Config, error) {
-	if t == nil || !t.Enabled {
-		return nil, nil
-	}
-	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify}
-	if t.CA != "" {
-		pool, err := certPool(t.CA)
-		if err != nil {
-			return nil, err
-		}
-		out.RootCAs = pool
-	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, err
-		}
-		out.Certificates = []tls.Certificate{pair}
-	}
-	return out, nil
-}
-
-func certPool(path string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", path)
-	}
-	return pool, nil
-}
-
-func listeners(c *config.Config) ([]gateway.Listener, error) {
-	var out []gateway.Listener
-	for _, l := range c.Listen {
-		g := gateway.Listener{Addr: l.Addr, Allow: l.Allow, MaxSessions: l.MaxSessions}
-		if l.TLS != nil {
-			pair, err := tls.LoadX509KeyPair(l.TLS.Cert, l.TLS.Key)
-			if err != nil {
-				return nil, err
-			}
-			g.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
-			if l.TLS.ClientCA != "" {
-				pool, err := certPool(l.TLS.ClientCA)
-				if err != nil {
-					return nil, err
-				}
-				g.TLS.ClientCAs, g.TLS.ClientAuth = pool, tls.RequireAndVerifyClientCert
-			}
-		}
-		out = append(out, g)
-	}
-	return out, nil
-}
-
 func routeOf(r *config.Route) gateway.Route {
 	out := gateway.Route{
 		Name: r.Name, Prefixes: r.Prefix, Accounts: r.Accounts, Senders: r.Senders, Services: r.Services,
-		FailoverAfter: r.FailoverAfter, MaxWait: r.MaxWait, ReceiptWait: r.ReceiptWait,
+		FailoverAfter: given(r.FailoverAfter), MaxWait: given(r.MaxWait), ReceiptWait: r.ReceiptWait,
 		Uncertain: map[string]gateway.Uncertain{"fail": gateway.FailUncertain, "hold": gateway.HoldUncertain}[r.Uncertain],
 		Receipts:  map[string]gateway.AskReceipts{"always": gateway.AlwaysAsk}[r.Receipts],
 	}

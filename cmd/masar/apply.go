@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"masar/config"
+)
+
+// reload applies the file as it is now: all of it or nothing.
+func (d *daemon) reload(ctx context.Context) ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	cfg, warnings, err := loadConfig(d.path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := setup(cfg)
+	if err != nil {
+		return nil, err
+	}
+	table, err := d.por.prepare(cfg)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := d.certs.prepare(cfg)
+	if err != nil {
+		return nil, err
+	}
+	files, err := tlsFiles(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.Ported = d.por.lookup(cfg)
+	if err := d.gw.Reload(ctx, s); err != nil {
+		return nil, err
+	}
+	// From here on nothing fails.
+	d.por.swap(table)
+	d.certs.swap(certs)
+	d.level.Set(logLevel(&cfg.Log))
+	d.boundOutboxes(cfg)
+	changes := d.changes(cfg, files)
+	for _, w := range warnings {
+		changes = append(changes, warningPrefix+w.String())
+	}
+	d.cfg, d.files = cfg, files
+	select {
+	case d.rearmed <- struct{}{}:
+	default: // one waits already, and will see this one's configuration
+	}
+	return changes, nil
+}
+
+// warningPrefix marks, among the lines a reload prints, those that are no change.
+const warningPrefix = "warning: "
+
+// changes tells what is different in next, and of what needs a restart that it does.
+func (d *daemon) changes(next *config.Config, files map[string]string) []string {
+	lines := []string{}
+	for _, c := range config.Diff(d.cfg, next) {
+		lines = append(lines, c.String()+d.remark(c))
+	}
+	for _, l := range next.Listen {
+		at := "listen[" + l.Addr + "].tls"
+		if d.certs[l.Addr] != nil && files[at] != d.files[at] && d.files[at] != "" {
+			lines = append(lines, "~ "+at+": its files, for the next connections")
+		}
+	}
+	for _, k := range next.Carriers {
+		at := "carriers[" + k.Name + "].tls"
+		if now, before := files[at], d.files[at]; now != before && now != "" && before != "" {
+			lines = append(lines, "~ "+at+": its files, the carrier is bound anew")
+		}
+	}
+	return lines
+}
+
+const nextStart = " (takes effect at the next start)"
+
+// startOnly are the keys of which a reload applies nothing, or not all.
+var startOnly = []struct{ key, remark string }{
+	{"node", nextStart},
+	{"node_id", nextStart},
+	{"data", nextStart},
+	{"drain", nextStart},
+	{"log.format", nextStart},
+	{"log.show_text", nextStart},
+	{"log.show_numbers", nextStart},
+	{"listen", nextStart},
+	{"admin", nextStart},
+	{"max_pdu", nextStart},
+	{"timers.session_init", " (for carriers; for clients at the next start)"},
+	{"store.room", " (for accounts without a room of their own; in all at the next start)"},
+	{"store.outbox_ttl", " (but for accounts that are gone: at the next start)"},
+	{"store.outbox_max", ""},
+	{"store", nextStart},
+}
+
+// remark is what is to be said beside a change; empty: it is applied.
+func (d *daemon) remark(c config.Change) string {
+	// The files of a listener that speaks TLS, and goes on to, are read again.
+	if addr, key, ok := strings.Cut(strings.TrimPrefix(c.Path, "listen["), "].tls."); ok && key != "" && d.certs[addr] != nil {
+		return ""
+	}
+	for _, k := range startOnly {
+		if rest, ok := strings.CutPrefix(c.Path, k.key); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return k.remark
+		}
+	}
+	return ""
+}
+
+// boundOutboxes puts the accounts' bounds into force.
+func (d *daemon) boundOutboxes(c *config.Config) {
+	most := map[string]int64{"": c.Store.OutboxMax}
+	for i := range c.Accounts {
+		most[c.Accounts[i].SystemID] = c.Accounts[i].OutboxMax
+	}
+	d.outboxMax.Store(&most)
+}
+
+// outboxMaxOf is the bound of an account's outbox.
+func (d *daemon) outboxMaxOf(account string) int64 {
+	most := *d.outboxMax.Load()
+	if n, ok := most[account]; ok {
+		return n
+	}
+	return most[""]
+}
