@@ -39,8 +39,7 @@ func TestACarrierThatNeverAnswersIsAskedOnTheRetrySchedule(t *testing.T) {
 func TestAMessageThatEndsSessionAfterSessionWaitsForItsTry(t *testing.T) {
 	for _, n := range []int{1, 2} {
 		bubble(t, func(t *testing.T) {
-			var f *fakeSMSC
-			f = newFakeSMSC(t, func(_ int, s *fakeSubmit) {
+			f := newFakeSMSC(t, func(_ int, s *fakeSubmit) {
 				s.Status = noAnswer
 				s.Session.conn.Close()
 			})
