@@ -39,9 +39,14 @@ func (m Mistake) String() string {
 }
 
 // quote keeps a value on one line and short: a mistake is one line, whatever was pasted.
+// A path keeps its end, which is what tells one file from another.
 func quote(s string) string {
-	if r := []rune(s); len(r) > 48 {
-		s = string(r[:45]) + "..."
+	most := 48
+	if strings.ContainsRune(s, '/') && !strings.ContainsAny(s, " \n") {
+		most = 256
+	}
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most-3]) + "..."
 	}
 	return strconv.Quote(s)
 }

@@ -218,3 +218,15 @@ func TestTheNearestKeyIsTheOneMeant(t *testing.T) {
 		}
 	}
 }
+
+func TestALongValueIsCutAndAPathKeepsItsEnd(t *testing.T) {
+	path := "/" + strings.Repeat("long/", 30) + "server.pem"
+	if got := quote(path); got != `"`+path+`"` {
+		t.Errorf("a path: %s", got)
+	}
+	for _, pasted := range []string{strings.Repeat("x", 60), strings.Repeat("a / b ", 60), "-----BEGIN/x\n" + strings.Repeat("y", 300), strings.Repeat("/", 1000)} {
+		if got := quote(pasted); !strings.HasSuffix(got, `..."`) || len(got) > 300 {
+			t.Errorf("%d octets become %s", len(pasted), got)
+		}
+	}
+}
