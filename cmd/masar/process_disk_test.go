@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -86,6 +88,13 @@ func (r *received) submitted(s *smpptest.Submit) {
 	}
 }
 
+// books are copies, for while the carrier still runs.
+func (r *received) books() (count map[string]int, ended []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.count), slices.Clone(r.ended)
+}
+
 func (r *received) end(systemID, _ string, err error) {
 	r.mu.Lock()
 	r.ended = append(r.ended, fmt.Sprintf("%s: %v", systemID, err))
@@ -152,11 +161,12 @@ func TestADiskThatAnotherFillsAndFreesCostsNothingAccepted(t *testing.T) {
 			t.Errorf("%d submits were answered %s", res.Statuses[st], st)
 		}
 	}
-	if res.Missing > 0 || res.Dup > 0 || len(got.count) != int(res.Accepted) {
-		t.Errorf("%d messages accepted, the carrier has %d; %d receipts missing, %d twice", res.Accepted, len(got.count), res.Missing, res.Dup)
+	count, ended := got.books()
+	if res.Missing > 0 || res.Dup > 0 || len(count) != int(res.Accepted) {
+		t.Errorf("%d messages accepted, the carrier has %d; %d receipts missing, %d twice", res.Accepted, len(count), res.Missing, res.Dup)
 	}
-	if len(got.ended) > 0 {
-		t.Errorf("carrier binds did not stay: %v", got.ended)
+	if len(ended) > 0 {
+		t.Errorf("carrier binds did not stay: %v", ended)
 	}
 	gateway.signal(syscall.SIGTERM)
 	if code := gateway.ends(30 * time.Second); code != exitDone {
@@ -242,8 +252,8 @@ func TestADiskFilledToTheLastOctetCostsNothingAccepted(t *testing.T) {
 			load.more(100, 20*time.Second)
 			res := load.result(2 * time.Minute)
 			t.Logf("ended %d times; %d accepted, %d uncertain, %v, %d receipts, %d twice", gateway.ended, res.Accepted, res.Uncertain, res.Statuses, res.Receipts, res.Dup)
-			if res.Missing > 0 || len(got.count) < int(res.Accepted) {
-				t.Errorf("%d messages accepted, the carrier has %d; %d receipts missing", res.Accepted, len(got.count), res.Missing)
+			if count, _ := got.books(); res.Missing > 0 || len(count) < int(res.Accepted) {
+				t.Errorf("%d messages accepted, the carrier has %d; %d receipts missing", res.Accepted, len(count), res.Missing)
 			}
 			if code := gateway.end(); code != exitDone {
 				t.Errorf("exit code %d at the end", code)

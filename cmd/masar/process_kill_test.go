@@ -245,6 +245,12 @@ func killed(t *testing.T, kills int, policy string, check func(killBooks)) {
 		t.Fatalf("load: %v", err)
 	}
 
+	gateway.signal(syscall.SIGTERM)
+	if code := gateway.ends(30 * time.Second); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+	arrived.mu.Lock()
+	defer arrived.mu.Unlock()
 	doubled := 0
 	for _, d := range arrived.double {
 		doubled += len(d)
@@ -265,8 +271,4 @@ func killed(t *testing.T, kills int, policy string, check func(killBooks)) {
 		t.Errorf("only %d messages were accepted in %d lives: that was no load", res.Accepted, kills)
 	}
 	check(killBooks{kills, arrived, res})
-	gateway.signal(syscall.SIGTERM)
-	if code := gateway.ends(30 * time.Second); code != exitDone {
-		t.Errorf("exit code %d", code)
-	}
 }

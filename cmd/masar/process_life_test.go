@@ -44,29 +44,41 @@ func TestSIGTERMUnderLoadDrainsAndLosesNothing(t *testing.T) {
 	}
 	res := load.result(90 * time.Second)
 	t.Logf("%d accepted, %d uncertain, %v, %d receipts, %d twice; %v", res.Accepted, res.Uncertain, res.Statuses, res.Receipts, res.Dup, res.Errors)
+	count, ended := got.books()
 	twice := 0
-	for _, n := range got.count {
+	for _, n := range count {
 		if n > 1 {
 			twice++
 		}
 	}
-	if uint64(len(got.count)) < res.Accepted || res.Missing > 0 {
-		t.Errorf("%d accepted, the carrier has %d, %d receipts missing", res.Accepted, len(got.count), res.Missing)
+	if res.Missing > 0 {
+		_, metrics := s.get("/metrics")
+		for line := range strings.Lines(metrics) {
+			for _, name := range []string{"masar_outbox_", "masar_receipts_", "masar_deliver", "masar_queue_messages", "masar_redeliver", "masar_uncertain"} {
+				if strings.HasPrefix(line, name) && !strings.HasSuffix(line, " 0\n") {
+					t.Log(strings.TrimSpace(line))
+				}
+			}
+		}
+		t.Logf("%+v", carrier.Stats())
+	}
+	if uint64(len(count)) < res.Accepted || res.Missing > 0 {
+		t.Errorf("%d accepted, the carrier has %d, %d receipts missing", res.Accepted, len(count), res.Missing)
 	}
 	// Everything was waited for: nobody has a reason to send again.
 	if twice > 0 || res.Dup > 0 || res.Uncertain > 0 {
 		t.Errorf("%d messages went twice, %d receipts came twice, %d submits were never answered", twice, res.Dup, res.Uncertain)
 	}
-	if n := len(got.ended); n != 2*stops {
+	if n := len(ended); n != 2*stops {
 		t.Errorf("%d carrier sessions ended, want %d", n, 2*stops)
 	}
-	for _, why := range got.ended {
-		if !strings.Contains(why, "unb") {
+	for _, why := range ended {
+		// A receipt that the simulator writes behind its unbind_resp finds the connection closed.
+		if !strings.Contains(why, "unb") && !strings.Contains(why, "write failed") {
 			t.Errorf("a carrier session ended without unbind: %s", why)
 			break
 		}
 	}
-	_ = carrier
 }
 
 // A carrier that does not answer keeps a stop waiting for drain; a second signal does not
