@@ -37,7 +37,13 @@ func (s *Session) frame(b []byte, now time.Duration) error {
 // request hands a request that rules knows to the handler, or refuses it.
 func (s *Session) request(i int, h pdu.Header, octets []byte) {
 	r := &rules[i]
-	if !r.allows(s.role, s.State()) {
+	if st := s.State(); !r.allows(s.role, st) {
+		if st == Unbinding && r.answered && r.allows(s.role, BoundTRX) && s.unbinds() {
+			// The peer could not know. ESME_RINVBNDSTS is final: an SMSC that hears it
+			// throws the receipt away, a client the message; this one they send again.
+			s.refuse(r, h, pdu.ESME_RMSGQFUL)
+			return
+		}
 		s.violation(WrongState)
 		s.refuse(r, h, pdu.ESME_RINVBNDSTS)
 		return
@@ -73,6 +79,13 @@ func (s *Session) request(i int, h pdu.Header, octets []byte) {
 		return
 	}
 	s.handler.Request(s, h, body, Reply{s, slot, turn, h.Command, h.Sequence})
+}
+
+// unbinds reports whether it was us who began to unbind, and the peer has not.
+func (s *Session) unbinds() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unbind != unbindNone && !s.byeSeen
 }
 
 // refuse answers with the request's own response, or with generic_nack where there is none.
