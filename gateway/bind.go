@@ -62,7 +62,7 @@ func (c *carrier) down(mode pdu.Command, err error, retryIn time.Duration) {
 	var refusedBind *smpp.BindError
 	attrs := []slog.Attr{slog.String("bind", mode.String()), slog.Any("err", err), slog.Duration("retry_in", retryIn)}
 	if errors.As(err, &refusedBind) {
-		c.met.bindsRefused.WithLabelValues(refusedBind.Status.String()).Inc()
+		c.met.bindsRefused.WithLabelValues(statusLabel(refusedBind.Status)).Inc()
 		level := slog.LevelWarn
 		if refusedBind.Status == pdu.ESME_RINVPASWD || refusedBind.Status == pdu.ESME_RINVSYSID {
 			level = slog.LevelError // waiting cannot cure it: somebody must look

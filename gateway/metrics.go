@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 // metrics are the gateway's own; the store registers its own beside them. Label values
 // come from the configuration and from tables, never from traffic.
 type metrics struct {
+	named map[string][]namedSeries // the vectors that have a label account, and carrier
+
 	openSubmits    atomic.Int64 // submits of clients not answered yet
 	openDeliveries atomic.Int64 // deliver_sm to clients not answered yet
 
@@ -68,8 +71,10 @@ var latencyBuckets = []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .
 var lagBuckets = []float64{.1, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 43200, 172800}
 
 func newMetrics(r prometheus.Registerer) *metrics {
-	b := builder{r}
+	b := builder{r, map[string][]namedSeries{}}
 	m := &metrics{
+		named: b.named,
+
 		submits:       b.counter("submits_total", "submit_sm of clients by what was answered (docs/statuses.md)", "account", "result"),
 		submitSeconds: b.histogram("submit_seconds", "from submit_sm to its submit_sm_resp, fsync included", latencyBuckets, "account"),
 		unheard:       b.counter("submit_unheard_total", "accepted submits whose session had ended before the answer", "account"),
@@ -120,29 +125,41 @@ func newMetrics(r prometheus.Registerer) *metrics {
 }
 
 // builder makes collectors in the masar_ namespace and registers them.
-type builder struct{ r prometheus.Registerer }
+type builder struct {
+	r     prometheus.Registerer
+	named map[string][]namedSeries
+}
 
-func (b builder) register(c prometheus.Collector) {
+// namedSeries is a vector of which some series are one account's or one carrier's.
+type namedSeries interface {
+	prometheus.Collector
+	DeletePartialMatch(prometheus.Labels) int
+}
+
+func (b builder) register(v namedSeries, labels []string) {
 	if b.r != nil {
-		b.r.MustRegister(c)
+		b.r.MustRegister(v)
+	}
+	for _, l := range labels {
+		b.named[l] = append(b.named[l], v)
 	}
 }
 
 func (b builder) counter(name, help string, labels ...string) *prometheus.CounterVec {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "masar", Name: name, Help: help}, labels)
-	b.register(c)
+	b.register(c, labels)
 	return c
 }
 
 func (b builder) gauge(name, help string, labels ...string) *prometheus.GaugeVec {
 	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "masar", Name: name, Help: help}, labels)
-	b.register(g)
+	b.register(g, labels)
 	return g
 }
 
 func (b builder) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
 	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "masar", Name: name, Help: help, Buckets: buckets}, labels)
-	b.register(h)
+	b.register(h, labels)
 	return h
 }
 
@@ -301,15 +318,65 @@ func (c *violationCounter) Violation(kind string) {
 func (g *Gateway) gauges() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	before := g.world.Load()
 	for {
 		select {
 		case <-g.ctx.Done():
 			return
 		case now := <-tick.C:
+			before = g.forget(before)
 			g.setGauges(now)
 		}
 	}
 }
+
+// forget drops the series of accounts and carriers that a reload has taken away since
+// before, and returns the world of now: a name that comes and goes would stay for ever.
+func (g *Gateway) forget(before *world) *world {
+	// A reload that builds at this moment may have found the series that would be dropped.
+	if !g.reloading.TryLock() {
+		return before
+	}
+	defer g.reloading.Unlock()
+	w := g.world.Load()
+	if w == before {
+		return w
+	}
+	for name := range before.accounts {
+		if w.accounts[name] == nil {
+			g.met.drop("account", name)
+		}
+	}
+	for name := range before.carriers {
+		if w.carriers[name] == nil {
+			g.met.drop("carrier", name)
+		}
+	}
+	return w
+}
+
+func (m *metrics) drop(label, name string) {
+	for _, v := range m.named[label] {
+		v.DeletePartialMatch(prometheus.Labels{label: name})
+	}
+}
+
+// statusLabel is a status that a peer has sent, as a label: its name, or other. A peer may
+// send any of four billion.
+func statusLabel(st pdu.Status) string {
+	if statusNames()[st] {
+		return st.String()
+	}
+	return "other"
+}
+
+var statusNames = sync.OnceValue(func() map[pdu.Status]bool {
+	known := map[pdu.Status]bool{}
+	for st := range pdu.Statuses() {
+		known[st] = true
+	}
+	return known
+})
 
 func (g *Gateway) setGauges(now time.Time) {
 	w := g.world.Load()
