@@ -50,6 +50,9 @@ func TestAStartDoesNotReadWhatWaits(t *testing.T) {
 		t.Skip("starts a process")
 	}
 	n := 200_000
+	if raceEnabled {
+		n = 20_000
+	}
 	if v, err := strconv.Atoi(os.Getenv("MASAR_RESTART_MESSAGES")); err == nil {
 		n = v
 	}
@@ -86,10 +89,10 @@ func TestAStartDoesNotReadWhatWaits(t *testing.T) {
 	first := time.Since(began)
 	resident := rss(t)
 	t.Logf("%d messages wait, %d counted; open took %v, the first 1000 were taken after %v, %d MiB resident", n, waits, took, first, resident>>20)
-	if took > restartTime {
+	if took > restartTime && !raceEnabled {
 		t.Errorf("open took %v, at most %v", took, restartTime)
 	}
-	if resident > restartResident {
+	if resident > restartResident && !raceEnabled {
 		t.Errorf("%d MiB resident, at most %d", resident>>20, restartResident>>20)
 	}
 	// Nothing has left, so the count is exact although most rows were not counted.
