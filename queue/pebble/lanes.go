@@ -140,6 +140,11 @@ func (s *Store) Release(c queue.Claim) {
 		return
 	}
 	s.ready(l, it)
+	if l.ready.n == 1 {
+		// Who came while it was claimed found the lane empty, and waits to be told.
+		s.refilled = append(s.refilled, l)
+		s.wake()
+	}
 }
 
 // ready puts an item where its stamp belongs, which is at the head but for late comers.
