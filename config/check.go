@@ -105,7 +105,7 @@ func (d *decoder) checkTop(c *Config) {
 	if len(c.Retry.Default) == 0 {
 		d.bad("retry.default", "", "is empty", "write at least one delay, such as [10s, 30s, 2m]")
 	}
-	if c.Shares.Normal+c.Shares.Bulk > 90 {
+	if c.Shares.Normal+c.Shares.Bulk > 90 && !d.failedUnder("shares") {
 		d.bad("shares", "", fmt.Sprintf("give %d of 100 parts to normal and bulk", c.Shares.Normal+c.Shares.Bulk), "leave at least 10 for urgent")
 	}
 	if c.MO.TTL > 0 && c.MO.TTL < c.MO.Expiry {
@@ -176,6 +176,10 @@ func (d *decoder) hostPort(at, s string, listener bool) {
 	cure := "write host:port, such as 127.0.0.1:2775"
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
+		if digits.MatchString(s) {
+			d.bad(at, s, "has no host", "write 127.0.0.1:"+s)
+			return
+		}
 		if !strings.Contains(s, ":") {
 			d.bad(at, s, "has no port", "write "+s+":2775")
 			return

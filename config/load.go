@@ -46,10 +46,19 @@ func (o ParseOptions) Load(path string) (*Config, []Warning, error) {
 	o = o.filled()
 	data, mode, err := o.ReadFile(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("config: %w", err)
+		return nil, nil, &unreadable{path, err}
 	}
 	return o.parse(path, data, mode)
 }
+
+// unreadable is a configuration file that is no file, or none of ours.
+type unreadable struct {
+	path string
+	err  error
+}
+
+func (u *unreadable) Error() string { return u.path + ": cannot be read: " + reason(u.err) }
+func (u *unreadable) Unwrap() error { return u.err }
 
 // Parse is the package's Parse with options.
 func (o ParseOptions) Parse(name string, data []byte) (*Config, []Warning, error) {

@@ -37,6 +37,9 @@ func (f *apiFlags) register(cmd *cobra.Command) {
 // call asks the running gateway and reads its answer into out.
 func (f *apiFlags) call(ctx context.Context, method, path string, out any) error {
 	base, client := strings.TrimSuffix(f.url, "/"), &http.Client{Timeout: time.Minute}
+	if base != "" && !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
 	if base == "" {
 		base = "http://gateway"
 		socket := filepath.Join(f.data, admin.SocketName)
@@ -65,10 +68,19 @@ func (f *apiFlags) call(ctx context.Context, method, path string, out any) error
 		if json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p) != nil || p.Error == "" {
 			p.Error = resp.Status
 		}
-		return errors.New(p.Error)
+		if resp.StatusCode == http.StatusUnauthorized {
+			return fmt.Errorf("%s refuses this without its token: give the first line of its admin.token_file with --token or MASAR_TOKEN; "+
+				"without a token_file this can be done on its own machine alone, with --data", f.url)
+		}
+		return refusedError(p.Error)
 	}
 	return json.NewDecoder(resp.Body).Decode(out)
 }
+
+// refusedError is what the gateway answers to what it will not do.
+type refusedError string
+
+func (e refusedError) Error() string { return string(e) }
 
 // unreachable says what runs and what does not, and the next command.
 func (f *apiFlags) unreachable(err error) error {

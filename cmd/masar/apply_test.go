@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -239,7 +240,9 @@ func TestPortedNumbersFollowTheFileTheReloadAndTheRhythm(t *testing.T) {
 	if r.portedEvery() != 0 {
 		t.Error("a rhythm without a table")
 	}
-	with := func(block string) string { return plainListen + oneCarrier + "ported: {file: ported.csv, " + block + "}\n" }
+	with := func(block string) string {
+		return plainListen + oneCarrier + "ported: {file: ported.csv, " + block + "}\n"
+	}
 	r.write("ported.csv", "966501111111,first\n")
 	r.write("masar.yaml", with("reload: 20ms, max_shrink: 0%"))
 	r.reloads("~ ported.file: (none) -> "+r.path("ported.csv"), "~ ported.reload: 1h -> 20ms", "~ ported.max_shrink: 5% -> 0%")
@@ -386,5 +389,66 @@ func TestTheTokenIsNeverPrinted(t *testing.T) {
 				t.Errorf("%v prints it:\n%s%s", args, r.out, r.errs)
 			}
 		}
+	}
+}
+
+// What an operator gets who types it a little wrong.
+func TestMistakesAtTheCommandLineNameTheCure(t *testing.T) {
+	r := &running{t: t, dir: t.TempDir()}
+	r.write("good.yaml", plainListen+oneCarrier)
+	r.write("bad.yaml", plainListen+oneCarrier+"shares: {normal: 200}\ndrain: 5\n")
+	r.write("empty.yaml", "")
+	good, bad := r.path("good.yaml"), r.path("bad.yaml")
+	for _, row := range []struct {
+		name string
+		args []string
+		code int
+		says []string // of standard error
+	}{
+		{"check without a file", []string{"check"}, exitUsage, []string{"masar: name the configuration file\nsee: masar check --help"}},
+		{"check with two", []string{"check", good, bad}, exitUsage, []string{"masar: name one file"}},
+		{"check with a flag", []string{"check", "--config", good}, exitDone, nil},
+		{"check with a flag and a file", []string{"check", good, "--config", good}, exitUsage, []string{"masar: name one file"}},
+		{"check of nothing", []string{"check", r.path("none.yaml")}, exitUsage, []string{"masar: " + r.path("none.yaml") + ": cannot be read: there is no such file"}},
+		{"check of a folder", []string{"check", r.dir}, exitUsage, []string{"masar: " + r.dir + ": cannot be read"}},
+		{"check of an empty file", []string{"check", r.path("empty.yaml")}, exitUsage, []string{r.path("empty.yaml") + ":1:1: the file is empty", "masar: 1 mistake\n"}},
+		{"every mistake begins its line", []string{"check", bad}, exitUsage, []string{"\n" + bad + ":", "shares.normal", "drain", "\nmasar: 2 mistakes\n"}},
+		{"serve without a file", []string{"serve"}, exitUsage, []string{"masar: name the configuration file\nsee: masar serve --help"}},
+		{"serve with a bare file", []string{"serve", bad}, exitUsage, []string{"shares.normal", "masar: 2 mistakes"}},
+		{"an argument too many", []string{"reload", "now"}, exitUsage, []string{`masar: masar reload takes no "now", only flags`}},
+		{"an address without http", []string{"queue", "--api", "127.0.0.1:1"}, exitFailed, []string{"no gateway answers at 127.0.0.1:1"}},
+		{"nothing runs", []string{"reload", "--data", r.dir}, exitFailed, []string{"no gateway runs on the data folder " + r.dir, "masar serve --config FILE"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got := masar(t, "", row.args...)
+			if got.code != row.code {
+				t.Errorf("exit code %d, want %d", got.code, row.code)
+			}
+			for _, want := range row.says {
+				if !strings.Contains("\n"+got.errs, want) {
+					t.Errorf("it does not say %q:\n%s", want, got.errs)
+				}
+			}
+		})
+	}
+}
+
+// A refused reload tells every mistake, and that nothing of the file holds.
+func TestARefusedReloadTellsEveryMistake(t *testing.T) {
+	addr := freePort(t)
+	token := "0123456789abcdef"
+	r := startDaemon(t, plainListen+strings.Replace(oneCarrier, `admin: {listen: "off"}`, "admin: {listen: "+strconv.Quote(addr)+"}", 1), nil)
+	r.write("masar.yaml", plainListen+oneCarrier+"shares: {normal: 200}\ndrain: 5\n")
+	got := masar(t, "", "reload", "--data", r.path("data"))
+	if got.code != exitFailed || strings.Count(got.errs, r.path("masar.yaml")+":") != 2 || !strings.HasSuffix(got.errs, "\nmasar: nothing was applied, the gateway runs on as it was\n") {
+		t.Errorf("%+v", got)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	r.says(`(?s)not applied, the old one stays" err="[^\n]*drain.*not applied, the old one stays" err="[^\n]*shares|(?s)not applied, the old one stays" err="[^\n]*shares.*not applied, the old one stays" err="[^\n]*drain`)
+	got = masar(t, "", "reload", "--api", addr, "--token", token)
+	if got.code != exitFailed || !strings.Contains(got.errs, "token_file") || strings.Contains(got.errs, token) {
+		t.Errorf("over TCP without a token_file: %+v", got)
 	}
 }

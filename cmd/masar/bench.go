@@ -49,7 +49,7 @@ bar is marked; the exit code is 1 only when a message or a receipt was lost.`,
 		Example: `  masar bench
   masar bench --seconds 60 --data /srv/masar-bench --json`,
 		GroupID: groupTools,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.seconds < 1 {
 				return usagef("--seconds %d: at least 1", o.seconds)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -9,7 +10,8 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	return &cobra.Command{
+	var named string
+	cmd := &cobra.Command{
 		Use:     "check FILE",
 		Short:   "Check a configuration",
 		GroupID: groupGateway,
@@ -17,11 +19,14 @@ func newCheck() *cobra.Command {
 says everything that is wrong with it at once: file, line, column, the key, the rule and
 the cure. Nothing is started.`,
 		Example: "  masar check masar.yaml",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, warnings, err := loadConfig(args[0])
+			path, err := configFile(named, args)
+			if err != nil {
+				return err
+			}
+			cfg, warnings, err := loadConfig(path)
 			for _, w := range warnings {
-				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s%s\n", warningPrefix, w)
 			}
 			if err == nil {
 				err = buildable(cfg)
@@ -29,23 +34,35 @@ the cure. Nothing is started.`,
 			if err != nil {
 				return configError(err)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, %s: ok\n", args[0],
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, %s: ok\n", path,
 				count(len(cfg.Accounts), "account"), count(len(cfg.Carriers), "carrier"), count(len(cfg.Routes), "route"))
 			return err
 		},
 	}
+	cmd.Flags().StringVarP(&named, "config", "c", "", "the file, as serve wants it")
+	cmd.Flags().MarkHidden("config")
+	return cmd
+}
+
+// configFile is the file that a command is about: serve and check take it either way.
+func configFile(named string, args []string) (string, error) {
+	switch {
+	case len(args) > 1 || len(args) == 1 && named != "":
+		return "", usagef("name one file")
+	case len(args) == 1:
+		return args[0], nil
+	case named == "":
+		return "", usagef("name the configuration file")
+	}
+	return named, nil
 }
 
 // buildable opens what a configuration names: certificates, tables.
 func buildable(cfg *config.Config) error {
-	if _, err := setup(cfg); err != nil {
-		return err
-	}
-	if _, _, err := listeners(cfg); err != nil {
-		return err
-	}
-	_, err := (&ported{}).prepare(cfg)
-	return err
+	_, err1 := setup(cfg)
+	_, _, err2 := listeners(cfg)
+	_, err3 := (&ported{}).prepare(cfg)
+	return errors.Join(err1, err2, err3)
 }
 
 func count(n int, noun string) string {

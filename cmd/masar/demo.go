@@ -33,7 +33,7 @@ Ctrl-C stops everything.`,
 		Example: `  masar demo --config examples/masar.yaml
   masar send --to 966501234567 --text "مرحبا"     # in a second terminal`,
 		GroupID: groupPeers,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			if os.Getenv("MAKELEVEL") != "" {

@@ -42,7 +42,7 @@ or left unanswered.`,
   masar load --addr 127.0.0.1:2775 --system-id load --password secret \
     --rate 5000 --duration 60s --json`,
 		GroupID: groupPeers,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.Password, err = clientPassword(o.Password, passwordFile, runPassword); err != nil {
 				return err

@@ -8,9 +8,12 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"masar/config"
 )
 
 // Exit codes, the same for every command.
@@ -45,7 +48,14 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		return exitDone
 	}
 	var quiet quietError
-	if !errors.As(err, &quiet) {
+	var mistakes config.Errors
+	switch {
+	case errors.As(err, &quiet):
+	case errors.As(err, &mistakes): // each line begins with its place, for editors
+		fmt.Fprintf(errs, "%v\nmasar: %s\n", err, count(len(mistakes), "mistake"))
+	case strings.Contains(err.Error(), "\n"):
+		fmt.Fprintln(errs, err)
+	default:
 		fmt.Fprintf(errs, "masar: %v\n", err)
 	}
 	var usage *usageError
@@ -74,6 +84,14 @@ func usagef(format string, args ...any) error {
 
 // configError is an error of the configuration: exit code 2, without the hint at --help.
 func configError(err error) error { return &usageError{err: err, config: true} }
+
+// noArgs is for a command that takes flags alone.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no %q, only flags", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
 
 // quietError ends the process with exitFailed after the command has itself said why.
 type quietError struct{ error }
@@ -128,7 +146,7 @@ func newVersion() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version",
 		GroupID: groupTools,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		Example: "  masar version",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "masar", version())

@@ -27,7 +27,7 @@ an account's password_hash. On a terminal it asks twice and shows nothing.`,
 		Example: `  masar passwd
   printf %s 's3cret' | masar passwd`,
 		GroupID: groupTools,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cost < bcrypt.MinCost || cost > bcrypt.MaxCost {
 				return usagef("--cost %d: bcrypt knows %d to %d", cost, bcrypt.MinCost, bcrypt.MaxCost)

@@ -23,7 +23,7 @@ func newQueue() *cobra.Command {
 A message waits for its route; it is counted for the first carrier of the route that may
 take it. (aside) are scheduled messages, held ones and those between two tries.`,
 		Example: "  masar queue\n  masar queue --json --api http://127.0.0.1:8775",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var rows []admin.QueueRow
 			if err := f.call(cmd.Context(), http.MethodGet, "/v1/queue", &rows); err != nil {

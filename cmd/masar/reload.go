@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -18,12 +19,16 @@ func newReload() *cobra.Command {
 with mistakes is refused whole and the gateway keeps running as it was. Binds whose
 carrier or account did not change are not touched.`,
 		Example: "  masar check masar.yaml && masar reload",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var answer struct {
 				Changes []string `json:"changes"`
 			}
-			if err := f.call(cmd.Context(), http.MethodPost, "/v1/reload", &answer); err != nil {
+			err := f.call(cmd.Context(), http.MethodPost, "/v1/reload", &answer)
+			if refused := refusedError(""); errors.As(err, &refused) {
+				return fmt.Errorf("%w\nmasar: nothing was applied, the gateway runs on as it was", err)
+			}
+			if err != nil {
 				return err
 			}
 			changed := false

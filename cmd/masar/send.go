@@ -66,7 +66,7 @@ it. Without flags for it, address, system_id and password are those of make run.
   masar send --addr smpp.example.sa:2775 --system-id moi --password-file secrets/moi \
     --from MOI --to 966551234567 --text "Your passport is ready" --wait 2m`,
 		GroupID: groupPeers,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.to == "" {
 				return usagef("--to is missing: the number to send to, as 966501234567")

@@ -36,10 +36,10 @@ func newServe() *cobra.Command {
 stops accepting, lets outstanding windows finish, unbinds, and closes the queue. A second
 signal skips the waiting. SIGHUP applies the changed file, as masar reload does.`,
 		Example: "  masar check masar.yaml && masar serve --config masar.yaml",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if path == "" {
-				return usagef("--config FILE is needed")
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, err := configFile(path, args)
+			if err != nil {
+				return err
 			}
 			return serve(cmd.Context(), path, cmd.ErrOrStderr())
 		},
@@ -221,7 +221,9 @@ func (d *daemon) wait(ctx context.Context, hup <-chan os.Signal) {
 		case <-hup:
 			changes, err := d.reload(ctx)
 			if err != nil {
-				d.log.Error("configuration not applied, the old one stays", slog.Any("err", err))
+				for line := range strings.Lines(err.Error()) { // a mistake each
+					d.log.Error("configuration not applied, the old one stays", slog.String("err", strings.TrimSpace(line)))
+				}
 				continue
 			}
 			d.log.Info("configuration applied", slog.String("changes", strings.Join(changes, "; ")))

@@ -61,7 +61,7 @@ counts every ten seconds. Shares are from 0 to 1, drawn for each message.`,
     --receipt-delay 2s --receipt-states DELIVRD=95,UNDELIV/045=4,EXPIRED=1 \
     --id-resp hex --id-receipt dec:20`,
 		GroupID: groupPeers,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.into(&o); err != nil {
 				return err
