@@ -57,6 +57,7 @@ type carrier struct {
 	taken    []*flight      // their Sending step is taken back, durably
 	throttle int            // throttled answers since the dispatcher looked
 	halted   bool           // nothing new is taken
+	started  bool           // start has begun the goroutines
 	stopped  bool           // stop has been called: start does nothing
 
 	d     dispatcher
@@ -93,6 +94,7 @@ func (c *carrier) start() {
 	if c.stopped {
 		return
 	}
+	c.started = true
 	c.station(func() { c.d.run(c.g.ctx) })
 	c.station(func() { c.corr.run(c.g.ctx) })
 	c.station(func() { c.corr.read(c.g.ctx) })
@@ -245,7 +247,7 @@ func (c *carrier) stop(ctx context.Context, drain time.Duration) error {
 		return nil
 	}
 	c.stopped = true
-	binders := c.binders
+	binders, started := c.binders, c.started
 	c.mu.Unlock()
 	uctx, cancel := context.WithTimeout(ctx, unbindWait)
 	defer cancel()
@@ -256,9 +258,18 @@ func (c *carrier) stop(ctx context.Context, drain time.Duration) error {
 	wg.Wait()
 	c.cancel()
 	err := waitFor(&c.wg, unbindWait)
-	// No session is left to tell the correlator anything; what it gives back the dispatcher
-	// puts into the lanes again.
+	// No session is left to tell the correlator anything. It ends first: were a message let
+	// go whose answer it has not recorded, the record would come too late.
 	c.corr.finish()
+	if started {
+		late := time.NewTimer(correlatorWait)
+		defer late.Stop()
+		select {
+		case <-c.corr.over:
+		case <-late.C:
+			err = errors.Join(err, errors.New("answers are still being recorded"))
+		}
+	}
 	close(c.over)
 	c.wakeUp()
 	return errors.Join(err, waitFor(&c.stations, unbindWait))
@@ -266,6 +277,9 @@ func (c *carrier) stop(ctx context.Context, drain time.Duration) error {
 
 // unbindWait is how long a peer has to answer unbind.
 const unbindWait = 2 * time.Second
+
+// correlatorWait is how long the store has to take the last answers.
+const correlatorWait = 2 * time.Second
 
 // closeCarriers stops all of them at once. The windows have had their time before.
 func closeCarriers(ctx context.Context, all map[string]*carrier) error {

@@ -20,6 +20,7 @@ import (
 type correlator struct {
 	c    *carrier
 	wake chan struct{} // buffer 1
+	over chan struct{} // closed by run, when it ends
 
 	mu        sync.Mutex // short
 	events    []event
@@ -100,7 +101,7 @@ type inbound struct {
 
 func newCorrelator(c *carrier) *correlator {
 	return &correlator{
-		c: c, wake: make(chan struct{}, 1), sent: newSentParts(c.g.opt.sentMost),
+		c: c, wake: make(chan struct{}, 1), over: make(chan struct{}), sent: newSentParts(c.g.opt.sentMost),
 		early: map[string][]*inbound{}, jobs: make(chan readersJob, 64),
 		forms: newFormTrials(&c.opt.Receipts),
 	}
@@ -199,6 +200,7 @@ func (k *correlator) unreadable(r *inbound) { k.put(event{kind: receiptBroken, r
 
 // run is the correlator's goroutine.
 func (k *correlator) run(ctx context.Context) {
+	defer close(k.over)
 	defer close(k.jobs)
 	tick := time.NewTimer(time.Hour)
 	defer tick.Stop()

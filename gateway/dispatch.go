@@ -202,7 +202,7 @@ func (d *dispatcher) takeBack(p *flightPart, why whyReturned) {
 	switch {
 	case f.gone || f.stopped.Load():
 		return
-	case why == asLost && d.lostAgain(f):
+	case why == asLost && !d.halted && d.lostAgain(f):
 		// From here on it is the correlator's, which ends it when the last part is home.
 		d.forget(f)
 		f.gone = true

@@ -59,6 +59,7 @@ type Gateway struct {
 	gone *account // stands for accounts that left the configuration
 
 	reloading sync.Mutex // one Reload at a time
+	leaving   leaving    // carriers that a Reload took out
 	ctx       context.Context
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
@@ -112,7 +113,7 @@ func (g *Gateway) start(ctx context.Context) error {
 	g.world.Store(w)
 	g.store.Groups(func(group uint16) bool { return g.world.Load().groups[group] != nil })
 	g.onStop("carriers", 3*unbindWait, func(ctx context.Context) error {
-		return closeCarriers(ctx, g.world.Load().carriers)
+		return errors.Join(closeCarriers(ctx, g.world.Load().carriers), waitFor(&g.leaving.wg, 3*unbindWait))
 	})
 	for _, a := range w.accounts {
 		a.start()
@@ -269,6 +270,7 @@ func (g *Gateway) drained(ctx context.Context) error {
 		for _, c := range g.world.Load().carriers {
 			open += c.outstanding.Load() + c.begun.Load()
 		}
+		open += g.leaving.open()
 		if open == 0 {
 			return nil
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"masar/queue"
@@ -66,6 +68,7 @@ func (g *Gateway) retire(ctx context.Context, before, after *world) {
 			continue
 		}
 		g.log.Info("carrier removed or changed", slog.String("carrier", name))
+		g.leaving.add(c)
 		g.wg.Go(func() { g.replace(c, next) })
 	}
 }
@@ -77,10 +80,44 @@ func (g *Gateway) replace(c, next *carrier) {
 	if err := c.stop(g.ctx, g.opt.Drain); err != nil {
 		g.log.Warn("carrier did not stop in time", slog.String("carrier", c.name), slog.Any("err", err))
 	}
+	g.leaving.remove(c)
 	if next != nil {
 		next.start()
 		g.tellLanes()
 	}
+}
+
+// leaving are the carriers that are on their way out: a shutdown waits for their windows
+// as for any other.
+type leaving struct {
+	wg  sync.WaitGroup
+	mu  sync.Mutex
+	all []*carrier
+}
+
+func (l *leaving) add(c *carrier) {
+	l.wg.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, c)
+}
+
+func (l *leaving) remove(c *carrier) {
+	l.mu.Lock()
+	l.all = slices.DeleteFunc(l.all, func(other *carrier) bool { return other == c })
+	l.mu.Unlock()
+	l.wg.Done()
+}
+
+// open counts what is on the wire or half sent.
+func (l *leaving) open() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := int64(0)
+	for _, c := range l.all {
+		n += c.outstanding.Load() + c.begun.Load()
+	}
+	return n
 }
 
 // tellLanes tells every carrier which lanes have something: a new one has not heard.

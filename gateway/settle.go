@@ -60,12 +60,13 @@ func (c *carrier) giveBack(p *flightPart, why whyReturned) {
 	if why == asThrottled {
 		c.throttle++
 	}
+	f := p.f
+	last := f.out.Add(-1) == 0 // under the lock: the dispatcher that has p finds it no longer out
 	c.mu.Unlock()
 	if why == asThrottled {
 		c.met.throttled.Inc()
 	}
-	f := p.f
-	if f.out.Add(-1) == 0 && f.stopped.Load() {
+	if last && f.stopped.Load() {
 		c.corr.put(event{kind: flightEmpty, part: p})
 	}
 	c.wakeUp()
