@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -12,10 +14,18 @@ import (
 	"masar/route"
 )
 
+// fileState is what tells a file that was changed from one that was not.
+type fileState struct {
+	name string
+	size int64
+	mod  time.Time
+}
+
 // ported holds the table of ported numbers that is in use, and is its Collector.
 type ported struct {
 	log   *slog.Logger
 	table atomic.Pointer[route.Overrides]
+	seen  []fileState // the files as they were when refresh last read them; its caller's lock
 }
 
 var (
@@ -56,6 +66,30 @@ func (p *ported) load(c *config.Config) error {
 		p.log.Info("ported numbers loaded", slog.Int("numbers", t.Len()), slog.String("file", c.Ported.File))
 	}
 	return nil
+}
+
+// refresh reads the files again if they are not what it last read, mended or not: millions
+// of rows are not parsed, and a mistake is not told, each time the clock strikes.
+func (p *ported) refresh(c *config.Config) error {
+	now := portedFiles(c)
+	if slices.Equal(now, p.seen) {
+		return nil
+	}
+	p.seen = now // taken before they are read: a later change is seen the next time
+	return p.load(c)
+}
+
+// portedFiles is the state of each file; a file that cannot be looked at has size -1.
+func portedFiles(c *config.Config) []fileState {
+	var out []fileState
+	for _, name := range append([]string{c.Ported.File}, c.Ported.Deltas...) {
+		f := fileState{name: name, size: -1}
+		if info, err := os.Stat(name); err == nil {
+			f.size, f.mod = info.Size(), info.ModTime()
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 // lookup is the gateway's question; nil where no file is configured, which costs nothing.

@@ -112,7 +112,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return configError(err)
 	}
-	if err := d.por.load(cfg); err != nil {
+	if err := d.por.refresh(cfg); err != nil {
 		return configError(err)
 	}
 	s.Ported = d.por.lookup(cfg)
@@ -214,7 +214,7 @@ func (d *daemon) wait(ctx context.Context, hup <-chan os.Signal) {
 			arm()
 		case <-tick.C:
 			d.mu.Lock()
-			if err := d.por.load(d.cfg); err != nil {
+			if err := d.por.refresh(d.cfg); err != nil {
 				d.log.Error("ported numbers not reloaded, the old table stays", slog.Any("err", err))
 			}
 			d.mu.Unlock()
