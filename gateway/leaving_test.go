@@ -11,7 +11,6 @@ import (
 	"masar/smpp/pdu"
 )
 
-
 // stallingStore keeps Part steps back while it is stalled, as a slow disk does.
 type stallingStore struct {
 	queue.Store
