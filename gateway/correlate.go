@@ -256,6 +256,7 @@ func (k *correlator) take(e *event) {
 		k.doom(e.part.f, noAnswerFate(e.part.f))
 		k.home(e.part.f)
 	case lostTooOften:
+		e.part.f.countEnds()
 		k.doom(e.part.f, noAnswerFate(e.part.f))
 		if e.part.f.out.Load() == 0 {
 			k.concludeFlight(e.part.f)

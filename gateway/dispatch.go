@@ -237,10 +237,15 @@ func (d *dispatcher) lostAgain(f *flight) bool {
 		return false // counted for another part
 	}
 	f.lost = true
-	if f.m.Tries < 255 {
-		f.m.Tries++
-	}
-	return f.m.Tries > lostMost
+	f.ends++
+	return int(f.m.Tries)+int(f.ends) > lostMost
+}
+
+// countEnds makes tries of the sessions that ended on a flight. Only whoever has the
+// flight alone may: while parts are out the correlator reads the message.
+func (f *flight) countEnds() {
+	f.m.Tries = uint8(min(int(f.m.Tries)+int(f.ends), 255))
+	f.ends = 0
 }
 
 // lostMost is how many sessions in succession may end on a message before it keeps to the
@@ -250,6 +255,7 @@ const lostMost = 3
 // release puts a message back to the head of its lane; what is recorded of it stays.
 func (d *dispatcher) release(f *flight) {
 	f.gone = true
+	f.countEnds()
 	d.c.g.store.Release(f.claim)
 	d.c.g.laneHas(f.claim.Lane)
 }

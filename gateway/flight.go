@@ -28,6 +28,7 @@ type flight struct {
 	todo  []uint8 // parts still to be sent, in order; the dispatcher's
 	gone  bool    // the dispatcher has given its claim away
 	lost  bool    // a session ended with something of it unanswered; the dispatcher's
+	ends  uint8   // how many sessions did; the dispatcher's until the flight is gone
 	parts []flightPart
 
 	one     [1]flightPart // the common case of one part needs no more allocations
