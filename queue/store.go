@@ -141,8 +141,8 @@ type Store interface {
 	// reads the disk; more: a refill is under way and Watch will tell.
 	Take(l Lane, max int, into []Claim) (c []Claim, more bool)
 
-	// Oldest is when the head of a lane was accepted; zero: the lane is empty. From memory,
-	// and possibly a little late.
+	// Oldest is when the oldest message of a lane that nobody has claimed entered it; zero:
+	// there is nothing to take. From memory, and possibly a little late.
 	Oldest(l Lane) Time
 
 	// Release puts a claim back to the head of its lane; it writes nothing.

@@ -307,10 +307,15 @@ func (s *Store) Oldest(id queue.Lane) queue.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.lanes[id]
-	if l == nil || l.count == 0 {
+	switch {
+	case l == nil || l.count == 0:
 		return 0
+	case l.ready.n > 0:
+		return (*l.ready.at(0)).entered
+	case !l.backlog:
+		return 0 // every message of it is in somebody's hands: there is nothing to take
 	}
-	return l.oldest()
+	return l.head
 }
 
 // oldest is when the head entered. While the head is claimed it is the one taken last.
