@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -380,7 +381,17 @@ var statusNames = sync.OnceValue(func() map[pdu.Status]bool {
 
 func (g *Gateway) setGauges(now time.Time) {
 	w := g.world.Load()
-	for _, q := range g.Waiting() {
+	rows := g.Waiting()
+	// What waits for no carrier has a row only while something does: without one its gauges
+	// would keep the last value for ever.
+	for _, name := range [...]string{Aside, noRoute} {
+		for c := range queue.Class(queue.Classes) {
+			if !slices.ContainsFunc(rows, func(q Queued) bool { return q.Carrier == name && q.Class == c }) {
+				rows = append(rows, Queued{Carrier: name, Class: c})
+			}
+		}
+	}
+	for _, q := range rows {
 		labels := []string{q.Carrier, q.Class.String()}
 		g.met.queueDepth.WithLabelValues(labels...).Set(float64(q.Messages))
 		age := 0.0

@@ -70,6 +70,35 @@ func TestTheSeriesOfARemovedAccountAndCarrierGo(t *testing.T) {
 	})
 }
 
+func TestTheGaugesOfWhatWaitsAsideGoBackToZero(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, rigOptions{})
+		r.carrierUp("a")
+		p := r.transceiver()
+		p.submit(func(q *pdu.SubmitSM) {
+			q.RegisteredDelivery, q.ScheduleDeliveryTime = pdu.RegisteredFinal, []byte("000000001000000R")
+		})
+		time.Sleep(2 * time.Second) // the gauges' rhythm
+		if n := r.metric("masar_queue_messages", "carrier="+Aside); n != 1 {
+			t.Errorf("%v messages aside before its time, want 1", n)
+		}
+		h, _ := p.expectWithin(pdu.CmdDeliverSM, 11*time.Minute)
+		p.answer(h, pdu.ESME_ROK)
+		settled(t, r)
+		time.Sleep(2 * time.Second)
+		for _, name := range []string{"masar_queue_messages", "masar_queue_oldest_seconds"} {
+			for _, carrier := range []string{Aside, noRoute, "a"} {
+				if n := r.metric(name, "carrier="+carrier); n != 0 {
+					t.Errorf("%s of %s is %v when nothing waits", name, carrier, n)
+				}
+			}
+			if r.series("carrier", noRoute) == 0 {
+				t.Error("an alert on what waits without a route has no series")
+			}
+		}
+	})
+}
+
 func TestAStatusThatNoTableHasIsOneLabel(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, rigOptions{})

@@ -20,6 +20,9 @@ type Queued struct {
 // Aside names what waits on the side way: scheduled, held, or for its next try.
 const Aside = "(aside)"
 
+// noRoute names what waits in lanes of a route that is gone, until it is routed anew.
+const noRoute = "(no route)"
+
 // Waiting tells what waits, by carrier and class, from memory. Carriers for which nothing
 // waits have their rows too.
 func (g *Gateway) Waiting() []Queued {
@@ -65,7 +68,7 @@ func (w *world) waitsFor(l queue.Lane) string {
 	}
 	grp := w.groups[l.Group()]
 	if grp == nil {
-		return "(no route)"
+		return noRoute
 	}
 	first := -1
 	for i, m := range grp.members {
