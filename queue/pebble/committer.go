@@ -270,7 +270,8 @@ func (c *committer) finish(commits []commit) {
 // pass waits while the committer answers a batch and feeds it.
 func (s *Store) pass() {
 	s.gate.Lock()
-	s.gate.Unlock() //nolint:staticcheck // passing is all
+	//lint:ignore SA2001 to have waited is all
+	s.gate.Unlock()
 }
 
 // feed carries the batch into memory: ended claims go, new rows come.
@@ -323,12 +324,8 @@ func (c *committer) settle() {
 func (c *committer) notify() {
 	s := c.s
 	s.mu.Lock()
-	for _, l := range s.refilled {
-		c.toldL = append(c.toldL, l)
-	}
-	for _, o := range s.refilledOut {
-		c.toldO = append(c.toldO, o)
-	}
+	c.toldL = append(c.toldL, s.refilled...)
+	c.toldO = append(c.toldO, s.refilledOut...)
 	s.refilled, s.refilledOut = s.refilled[:0], s.refilledOut[:0]
 	lane, outbox := s.watchLane, s.watchOutbox
 	s.mu.Unlock()
