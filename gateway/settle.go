@@ -145,16 +145,19 @@ func (k *correlator) record(e *event, f *flight) {
 		p.part.Deliver = k.c.g.clientReceipt(m, pdu.StateAccepted, "", e.at)
 	}
 	p.step[0] = &p.part
-	if err := k.c.g.store.Commit(k.c.g.ctx, p, p.step[:]...); err != nil {
+	steps := p.step[:]
+	if f.await && last && of > 1 {
+		// In one commit: a crash in between would leave it sent, with no receipt to come.
+		if end := k.concludeParts(p.part.Ref); end != nil {
+			steps = append(steps, end)
+		}
+	}
+	if err := k.c.g.store.Commit(k.c.g.ctx, p, steps...); err != nil {
 		p.Done(err)
 		return
 	}
-	if !f.await {
-		return
-	}
-	k.recall(p.part.Ref)
-	if last && of > 1 {
-		k.concludeParts(p.part.Ref)
+	if f.await {
+		k.recall(p.part.Ref)
 	}
 }
 
@@ -168,25 +171,24 @@ func (p *flightPart) Done(err error) {
 	}
 }
 
-// concludeParts ends a message whose parts' receipts all came before its last answer.
-func (k *correlator) concludeParts(ref *queue.Ref) {
+// concludeParts is the end of a message whose parts' receipts had decided it before its
+// last answer came; nil: they have not.
+func (k *correlator) concludeParts(ref *queue.Ref) queue.Step {
 	several := k.sent.of(ref)
 	if several == nil || several.ended {
-		return
+		return nil
 	}
 	perPart := k.c.g.wantsEachPart(ref.M.Account)
 	o := combine(several.m.Answers, int(ref.Info.Of), partRules{lastPart: k.c.opt.Receipts.LastPart, all: perPart})
 	if !o.decided {
-		return
+		return nil
 	}
 	step := new(queue.Final)
 	k.finalise(ref, several, step, o, time.Now())
 	if perPart {
 		step.Deliver = nil
 	}
-	if err := k.c.g.store.Commit(k.c.g.ctx, quiet, step); err != nil {
-		k.c.met.unrecorded.Inc()
-	}
+	return step
 }
 
 // quiet is a Done for steps that nobody waits for.

@@ -17,6 +17,7 @@ var partTests = []test{
 	{name: "PartsWithoutReceiptsEndTheMessageWithTheLast", run: partsNoAwait},
 	{name: "OutcomesGatherUntilTheLastDecides", run: outcomes},
 	{name: "AReceiptMayComeBeforeTheLastPartIsSent", run: earlyOutcome},
+	{name: "TheLastPartAndTheEndMayBeOneCommit", run: lastPartAndEnd},
 	{name: "AReceiptOfAnOlderAttemptDecidesNothing", run: olderAttempt},
 	{name: "SendingKeepsTheClaim", run: sending},
 }
@@ -294,6 +295,30 @@ func earlyOutcome(r *rig) {
 	ref = r.correlate(7, "e2")
 	r.twice(&queue.Final{Ref: ref, State: pdu.StateDelivered, At: r.clock.at()})
 	r.wantStage(id, queue.Ended, pdu.StateDelivered)
+}
+
+// lastPartAndEnd: the first part's receipt has decided the message when the second part is
+// answered; both steps in one commit leave no moment in which it waits for a receipt.
+func lastPartAndEnd(r *rig) {
+	l := lane(1, queue.Normal)
+	id := r.acceptOne(l)
+	c := r.takeOne(l)
+	c.M.Attempt = 1
+	r.commit(r.answer(c, 1, 2, 7, "b1"))
+	r.commit(r.outcome(r.correlate(7, "b1"), pdu.StateUndeliverable, "045"))
+	last := r.answer(c, 2, 2, 7, "b2")
+	last.Ref = &queue.Ref{M: c.M, Info: last.Info}
+	r.commit(last, &queue.Final{Ref: last.Ref, State: pdu.StateUndeliverable, Err: "045", At: r.clock.at(), Deliver: r.receipt(c.M, queue.FinalReceipt)})
+	for _, when := range []string{"now", "after a restart"} {
+		r.wantStage(id, queue.Ended, pdu.StateUndeliverable)
+		for _, carrierID := range []string{"b1", "b2"} {
+			if ref := r.found(7, carrierID); ref != nil && !ref.Finalised {
+				r.Errorf("%s: %s is still correlated: %+v", when, carrierID, ref.Info)
+			}
+		}
+		r.wantDepths(when, map[any]int64{uint32(1): 1})
+		r.restart()
+	}
 }
 
 // olderAttempt begins with two parts over one carrier, of which one is answered, and goes
