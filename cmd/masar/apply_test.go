@@ -87,11 +87,12 @@ func (r *running) write(name, text string) {
 func (r *running) says(re string) {
 	r.t.Helper()
 	want := regexp.MustCompile(re)
-	for late := time.Now().Add(30 * time.Second); !want.MatchString(r.log.all()); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(late) {
-			r.t.Fatalf("the log does not say %q:\n%s", re, r.log.all())
+	defer func() {
+		if r.t.Failed() {
+			r.t.Logf("the log:\n%s", r.log.all())
 		}
-	}
+	}()
+	until(r.t, 30*time.Second, "the log says "+re, func() bool { return want.MatchString(r.log.all()) })
 }
 
 // reloads applies the file, and wants exactly these lines.
@@ -221,11 +222,7 @@ func TestSIGHUPDoesNotEndAGatewayThatDrains(t *testing.T) {
 	if code := send.ends(startLimit); code != exitDone {
 		t.Fatalf("send: exit code %d", code)
 	}
-	for late := time.Now().Add(startLimit); s.metric("masar_carrier_window_used") < 1; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(late) {
-			t.Fatal("nothing is on the wire")
-		}
-	}
+	until(t, startLimit, "something is on the wire", func() bool { return s.metric("masar_carrier_window_used") >= 1 })
 	gateway.signal(syscall.SIGTERM)
 	gateway.see(`msg=stopping`, startLimit)
 	gateway.signal(syscall.SIGHUP)
