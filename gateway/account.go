@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -146,7 +147,7 @@ func (s *Sender) matches(source []byte) bool {
 	case s.Exact != "":
 		return string(source) == s.Exact
 	case s.Prefix != "":
-		return hasPrefix(source, []byte(s.Prefix))
+		return strings.HasPrefix(string(source), s.Prefix)
 	}
 	n, err := strconv.ParseUint(string(source), 10, 64)
 	return err == nil && s.From <= n && n <= s.To

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"masar/number"
 	"masar/queue"
 	"masar/route"
 	"masar/smpp"
@@ -316,27 +317,30 @@ func (r *NumberRule) read(dst, written []byte) ([]byte, error) {
 		}
 		return digitsOnly(append(dst, written...))
 	}
-	n, err := appendNumber(dst, written, r.Country)
+	n, err := number.Append(dst, written, r.Country)
 	if err == nil || r.Mode == NumbersStrict {
 		return n, err
 	}
 	switch err {
-	case errNumberShortCode, errNumberNotMobile, errNumberShort, errNumberLong:
+	case number.ErrShortCode, number.ErrNotMobile, number.ErrShort, number.ErrLong:
 		return digitsOnly(n)
 	}
 	return n, err
 }
 
+// maxAddress is the most octets of an address in submit_sm, NUL excluded (SMPP v3.4, 5.2.9).
+const maxAddress = 20
+
 func digitsOnly(b []byte) ([]byte, error) {
 	switch {
 	case len(b) == 0:
-		return b, errNumberEmpty
+		return b, number.ErrEmpty
 	case len(b) > maxAddress:
-		return b, errNumberLong
+		return b, number.ErrLong
 	}
 	for _, c := range b {
 		if c < '0' || c > '9' {
-			return b, errNumberCharacter
+			return b, number.ErrCharacter
 		}
 	}
 	return b, nil

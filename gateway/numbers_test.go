@@ -1,38 +1,10 @@
 package gateway
 
 import (
-	"encoding/csv"
-	"os"
 	"testing"
-)
 
-func TestNumbersAreReadAsPeopleWriteThem(t *testing.T) {
-	f, err := os.Open("testdata/normalise.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(rows) < 200 {
-		t.Fatalf("%d rows", len(rows))
-	}
-	strict := NumberRule{Mode: NumbersStrict, Country: "966"}
-	for _, row := range rows[1:] {
-		input, want, wantErr := row[0], row[1], row[2]
-		got, err := strict.read(nil, []byte(input))
-		switch {
-		case wantErr != "":
-			if err == nil || err.Error() != wantErr {
-				t.Errorf("%q (%s): %q, %v; want error %s", input, row[3], got, err, wantErr)
-			}
-		case err != nil || string(got) != want:
-			t.Errorf("%q (%s): %q, %v; want %q", input, row[3], got, err, want)
-		}
-	}
-}
+	"masar/number"
+)
 
 func TestNumberModes(t *testing.T) {
 	for _, row := range []struct {
@@ -48,18 +20,18 @@ func TestNumberModes(t *testing.T) {
 		{"known: a short code stays", NumbersKnown, "966", "9090", "9090", nil},
 		{"known: too short for a mobile number stays", NumbersKnown, "966", "05012", "05012", nil},
 		{"known: a foreign number", NumbersKnown, "966", "+4915112345678", "4915112345678", nil},
-		{"known: letters", NumbersKnown, "966", "AHWAL", "", errNumberCharacter},
-		{"known: empty", NumbersKnown, "966", "", "", errNumberEmpty},
-		{"known: a country code of zeros", NumbersKnown, "966", "+0501234567", "", errNumberCountry},
-		{"known: 21 digits", NumbersKnown, "966", "123456789012345678901", "", errNumberLong},
-		{"strict: a short code", NumbersStrict, "966", "9090", "", errNumberShortCode},
+		{"known: letters", NumbersKnown, "966", "AHWAL", "", number.ErrCharacter},
+		{"known: empty", NumbersKnown, "966", "", "", number.ErrEmpty},
+		{"known: a country code of zeros", NumbersKnown, "966", "+0501234567", "", number.ErrCountry},
+		{"known: 21 digits", NumbersKnown, "966", "123456789012345678901", "", number.ErrLong},
+		{"strict: a short code", NumbersStrict, "966", "9090", "", number.ErrShortCode},
 		{"strict: another country's mobile number", NumbersStrict, "971", "0501234567", "971501234567", nil},
 		{"keep: as written", NumbersKeep, "966", "0501234567", "0501234567", nil},
 		{"keep: a plus is no digit", NumbersKeep, "966", "+966501234567", "966501234567", nil},
-		{"keep: two are not", NumbersKeep, "966", "++966501234567", "", errNumberCharacter},
-		{"keep: Arabic digits", NumbersKeep, "966", "٠٥٠", "", errNumberCharacter},
-		{"keep: a blank", NumbersKeep, "966", "966 50", "", errNumberCharacter},
-		{"keep: nothing", NumbersKeep, "966", "+", "", errNumberEmpty},
+		{"keep: two are not", NumbersKeep, "966", "++966501234567", "", number.ErrCharacter},
+		{"keep: Arabic digits", NumbersKeep, "966", "٠٥٠", "", number.ErrCharacter},
+		{"keep: a blank", NumbersKeep, "966", "966 50", "", number.ErrCharacter},
+		{"keep: nothing", NumbersKeep, "966", "+", "", number.ErrEmpty},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			r := NumberRule{Mode: row.mode, Country: row.country}

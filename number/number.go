@@ -1,30 +1,71 @@
-package gateway
+// Package number reads telephone numbers as people write them.
+package number
 
 import (
 	"errors"
+	"strconv"
 	"unicode"
 )
 
+// E164 is a number in its international form, country code first, without plus: 7 to 15
+// digits (ITU-T E.164). No country code begins with 0, so no digit is lost. Zero is none.
+type E164 uint64
+
+// String is the digits; empty for none.
+func (n E164) String() string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(n), 10)
+}
+
+// Of reads what is a number already: 1 to 15 digits and no 0 in front. false: it is none.
+func Of[T string | []byte](digits T) (E164, bool) {
+	if len(digits) == 0 || len(digits) > 15 || digits[0] == '0' {
+		return 0, false
+	}
+	n := E164(0)
+	for i := range len(digits) {
+		c := digits[i]
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + E164(c-'0')
+	}
+	return n, true
+}
+
+// Parse reads a number as people write it: Append, as an E164. The errors are Append's.
+func Parse(written, country string) (E164, error) {
+	var buf [64]byte
+	d, err := Append(buf[:0], []byte(written), country)
+	if err != nil {
+		return 0, err
+	}
+	n, ok := Of(d)
+	if !ok {
+		return 0, ErrLong
+	}
+	return n, nil
+}
+
 // What is wrong with a number that somebody wrote.
 var (
-	errNumberEmpty     = errors.New("empty")
-	errNumberCharacter = errors.New("bad_character")
-	errNumberCountry   = errors.New("bad_country")
-	errNumberShort     = errors.New("too_short")
-	errNumberLong      = errors.New("too_long")
-	errNumberShortCode = errors.New("short_code")
-	errNumberNotMobile = errors.New("not_mobile")
+	ErrEmpty     = errors.New("empty")
+	ErrCharacter = errors.New("bad_character")
+	ErrCountry   = errors.New("bad_country")
+	ErrShort     = errors.New("too_short")
+	ErrLong      = errors.New("too_long")
+	ErrShortCode = errors.New("short_code")
+	ErrNotMobile = errors.New("not_mobile")
 )
 
-// maxAddress is the most octets of an address in submit_sm, NUL excluded (SMPP v3.4, 5.2.9).
-const maxAddress = 20
-
-// appendNumber appends a number as people write it in its E.164 form without plus:
+// Append appends a number as people write it in its E.164 form without plus:
 // national forms of the country with and without trunk 0, +, 00, Arabic and full-width
 // digits, separators and invisible marks. It is a Saudi-style plan: mobile numbers are
 // nine digits from 5. On an error dst comes back with the cleaned digits appended where
 // there are any, so that a lenient caller may go on with them.
-func appendNumber(dst, written []byte, country string) ([]byte, error) {
+func Append(dst, written []byte, country string) ([]byte, error) {
 	if plainE164(written, country) {
 		return append(dst, written...), nil
 	}
@@ -35,17 +76,17 @@ func appendNumber(dst, written []byte, country string) ([]byte, error) {
 		case runeSkip:
 		case runePlus:
 			if n > 0 || plus {
-				return dst, errNumberCharacter
+				return dst, ErrCharacter
 			}
 			plus = true
 		case runeDigit:
 			if n == len(digits) {
-				return dst, errNumberLong
+				return dst, ErrLong
 			}
 			digits[n] = d
 			n++
 		default:
-			return dst, errNumberCharacter
+			return dst, ErrCharacter
 		}
 	}
 	d := digits[:n]
@@ -54,12 +95,12 @@ func appendNumber(dst, written []byte, country string) ([]byte, error) {
 		international, d = true, d[2:]
 	}
 	if len(d) == 0 {
-		return dst, errNumberEmpty
+		return dst, ErrEmpty
 	}
 	cc := []byte(country)
 	if international {
 		if d[0] == '0' {
-			return append(dst, d...), errNumberCountry
+			return append(dst, d...), ErrCountry
 		}
 		if hasPrefix(d, cc) {
 			return national(dst, d, d[len(cc):], country)
@@ -69,23 +110,23 @@ func appendNumber(dst, written []byte, country string) ([]byte, error) {
 	switch {
 	case d[0] == '0':
 		if len(d) < 7 {
-			return append(dst, d...), errNumberShort
+			return append(dst, d...), ErrShort
 		}
 		return national(dst, d, d, country)
 	case len(d) < 3:
-		return append(dst, d...), errNumberShort
+		return append(dst, d...), ErrShort
 	case len(d) <= 6:
-		return append(dst, d...), errNumberShortCode
+		return append(dst, d...), ErrShortCode
 	case d[0] == '5':
 		return national(dst, d, d, country)
 	case hasPrefix(d, cc) && len(d) >= 11:
 		return national(dst, d, d[len(cc):], country)
 	case len(d) <= 10:
-		return append(dst, d...), errNumberNotMobile
+		return append(dst, d...), ErrNotMobile
 	case len(d) <= 15:
 		return append(dst, d...), nil
 	}
-	return append(dst, d...), errNumberLong
+	return append(dst, d...), ErrLong
 }
 
 // plainE164 is the common case: a mobile number of the country, already whole.
@@ -104,9 +145,9 @@ func plainE164(b []byte, country string) bool {
 func foreign(dst, d []byte) ([]byte, error) {
 	switch {
 	case len(d) < 7:
-		return append(dst, d...), errNumberShort
+		return append(dst, d...), ErrShort
 	case len(d) > 15:
-		return append(dst, d...), errNumberLong
+		return append(dst, d...), ErrLong
 	}
 	return append(dst, d...), nil
 }
@@ -119,13 +160,13 @@ func national(dst, whole, d []byte, country string) ([]byte, error) {
 	}
 	switch {
 	case len(d) == 0:
-		return append(dst, whole...), errNumberShort
+		return append(dst, whole...), ErrShort
 	case d[0] != '5':
-		return append(dst, whole...), errNumberNotMobile
+		return append(dst, whole...), ErrNotMobile
 	case len(d) < 9:
-		return append(dst, whole...), errNumberShort
+		return append(dst, whole...), ErrShort
 	case len(d) > 9:
-		return append(dst, whole...), errNumberLong
+		return append(dst, whole...), ErrLong
 	}
 	return append(append(dst, country...), d...), nil
 }
