@@ -263,6 +263,7 @@ type Bookmark struct {
 	Job              string // chosen by the job: what the file is, by its content
 	Line             int64  // the last line of the file that is done
 	Offset           int64  // octets of the file that are done
+	BadOffset        int64  // octets of the bad-rows file that belong to them: what lies beyond is cut off on going on
 	Rows, Good, Bad  int64
 	Changed, Nothing int64
 	Done             bool
