@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fiorix/go-smpp/smpp"
@@ -112,9 +113,20 @@ it. Without flags for it, address, system_id and password are those of make run.
 	return cmd
 }
 
+// apart takes fiorix's sequence numbers, one counter for the process, away from where every
+// peer begins to count. It matches by number alone: a receipt that is sent at once under the
+// submit's own number would be taken for a second response, and be lost.
+var apart = sync.OnceFunc(func() {
+	const far = 10_000 // deliver_sm that a gateway may send us meanwhile
+	for range far {
+		pdu.NewEnquireLink()
+	}
+})
+
 // send does it all: bind, submit, wait, unbind. say is called as things happen.
 func send(ctx context.Context, o sendOptions, say func(string, ...any)) (sendResult, error) {
 	var r sendResult
+	apart()
 	body, err := fiorixMessage(o)
 	if err != nil {
 		return r, err
