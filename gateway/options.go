@@ -12,7 +12,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"masar/number"
 	"masar/queue"
+	"masar/service"
 	"masar/smpp"
 	"masar/smpp/pdu"
 	"masar/smpp/receipt"
@@ -22,6 +24,7 @@ import (
 // Options is what a Gateway is made of. What Reload may change stands in Setup.
 type Options struct {
 	Store      queue.Store                     // required
+	Registry   service.Registry                // subscribers and blocklist; nil: none. The caller closes it after Close
 	Full       func() (submits, receipts bool) // the disk's state: which of them must be refused; nil: never
 	Log        *slog.Logger                    // nil: nowhere
 	Registerer prometheus.Registerer           // nil: unregistered
@@ -48,7 +51,13 @@ type Setup struct {
 	Carriers []Carrier
 	Routes   []Route
 	Mobile   []MobileRule
+	Keywords *Keywords                                   // nil: none
 	Ported   func(number string) (route string, ok bool) // nil: no ported numbers
+
+	// Test tells of a test number and the name of the route that plays it: asked before
+	// Ported and Routes. Such a number is never blocked, enrolled in everything and within
+	// every trial. nil: there are none.
+	Test func(number string) (route string, is bool)
 
 	Zone         *time.Location     // for SMPP times without an offset; default UTC
 	MaxSchedule  time.Duration      // furthest schedule_delivery_time; default 180 days
@@ -87,8 +96,10 @@ type Account struct {
 
 	Senders       []Sender // empty: any
 	DefaultSender string
-	Services      []string // allowed service_type; empty: any
+	Services      []string // allowed service_type; empty: any, or with a Catalogue all of Agency's
+	Agency        string   // code of its agency in the Catalogue; with it or Services the account is governed
 	Numbers       NumberRule
+	Trial         map[number.E164]struct{} // the numbers a trial account may reach; nil: no trial account
 
 	Codings         text.Codings // meaning of data_coding 0 and 1
 	MessageID       IDForm
@@ -220,6 +231,31 @@ type Carrier struct {
 	Statuses    map[pdu.Status]AnswerClass // beside the built-in classes
 	Retry       RetrySchedule
 	StatusRetry map[pdu.Status]RetrySchedule
+
+	Free    FreeOfCharge
+	Unknown UnknownSubscriber
+}
+
+// FreeOfCharge is how a carrier is told that a message costs its receiver nothing. It
+// counts for messages of a catalogue's services.
+type FreeOfCharge struct {
+	Required bool     // a service for which there is no marker does not go over this carrier
+	Markers  []Marker // the first one that fits a service is written
+}
+
+// A Marker is what makes a message free to its receiver at one carrier.
+type Marker struct {
+	Name        string   // into the message's history
+	Services    []string // codes; empty: all
+	ServiceType string   // instead of the service's code; empty: that
+	Source      string   // instead of the sender; empty: that
+	TLVs        []byte   // beside the message's own, as wire octets
+}
+
+// UnknownSubscriber is how a carrier says that nobody has a number (any more).
+type UnknownSubscriber struct {
+	Errs     map[string]bool     // err of a receipt with a failed state, as the carrier writes it
+	Statuses map[pdu.Status]bool // final answers to submit_sm
 }
 
 // RetrySchedule is how often and when a temporary failure is tried again.

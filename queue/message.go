@@ -115,6 +115,8 @@ type Message struct {
 	Dest        Address // normalised: what routing and the carrier go by
 	DestWritten Address // what the client wrote; Addr empty: the same as Dest
 	ServiceType string
+	Person      [16]byte // service.Person who is meant; zero: whoever has the number
+	Template    string   // the template and version its text was made from: "IDREN/2/ar"
 
 	ESMClass           uint8
 	ProtocolID         uint8
@@ -133,6 +135,11 @@ type Message struct {
 	Answers []PartInfo // answered parts of the latest attempt of several parts
 	LastErr pdu.Status // the latest refusal
 	Text    []byte     // up to 20 characters of the text, UTF-8, for the client's receipt
+	Marker  string     // name of the marker that made it free to its receiver
+
+	// Memory only: when the rules for its number were last asked. Zero: not in this process.
+	Checked uint64 // service.Registry.Version of Dest before that
+	World   uint64 // the gateway's configuration by then
 
 	Extra []byte // fields of a newer version of the record, kept as they were
 }

@@ -34,7 +34,13 @@ const (
 	flagText     // Text
 	flagProgress // Tries, Attempt, Barred, LastErr
 	flagAnswers  // Answers
+	flagPerson   // Person
+	flagTemplate
+	flagMarker
 )
+
+const messageFlags = flagShown | flagDue | flagWritten | flagService | flagBody | flagTLVs | flagText | flagProgress |
+	flagAnswers | flagPerson | flagTemplate | flagMarker
 
 // Flags of a delivery's record.
 const (
@@ -90,6 +96,15 @@ func AppendMessageWithout(dst []byte, m *Message, w Without) []byte {
 	if w&WithoutAnswers == 0 && len(m.Answers) > 0 {
 		flags |= flagAnswers
 	}
+	if m.Person != [16]byte{} {
+		flags |= flagPerson
+	}
+	if m.Template != "" {
+		flags |= flagTemplate
+	}
+	if m.Marker != "" {
+		flags |= flagMarker
+	}
 	dst = append(dst, RecordVersion, 0)
 	dst = binary.BigEndian.AppendUint16(dst, flags)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(m.ID))
@@ -119,6 +134,15 @@ func AppendMessageWithout(dst []byte, m *Message, w Without) []byte {
 	if flags&flagAnswers != 0 {
 		dst = appendParts(dst, m.Answers)
 	}
+	if flags&flagPerson != 0 {
+		dst = append(dst, m.Person[:]...)
+	}
+	if flags&flagTemplate != 0 {
+		dst = appendString(dst, m.Template)
+	}
+	if flags&flagMarker != 0 {
+		dst = appendString(dst, m.Marker)
+	}
 	if flags&flagBody != 0 {
 		dst = appendBytes(dst, m.Body)
 	}
@@ -135,7 +159,7 @@ func AppendMessageWithout(dst []byte, m *Message, w Without) []byte {
 // aliases b afterwards.
 func DecodeMessage(b []byte, m *Message) error {
 	r, flags := readRecord(b)
-	r.known(flags, flagShown|flagDue|flagWritten|flagService|flagBody|flagTLVs|flagText|flagProgress|flagAnswers)
+	r.known(flags, messageFlags)
 	*m = Message{}
 	m.ID = ID(r.uint64())
 	m.Expires = Time(r.uint64())
@@ -170,6 +194,15 @@ func DecodeMessage(b []byte, m *Message) error {
 	}
 	if flags&flagAnswers != 0 {
 		m.Answers = r.parts()
+	}
+	if flags&flagPerson != 0 {
+		copy(m.Person[:], r.take(len(m.Person)))
+	}
+	if flags&flagTemplate != 0 {
+		m.Template = r.string()
+	}
+	if flags&flagMarker != 0 {
+		m.Marker = r.string()
 	}
 	// One copy for all that is octets; the fields share it, each capped at its own end.
 	if !r.bad && r.at < len(b) {
