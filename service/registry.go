@@ -253,6 +253,11 @@ type Once struct {
 	Body   [32]byte
 	Answer []byte // at most 4 KiB
 	At     time.Time
+
+	// Make, where it is set, makes the Answer from what became of the batch's changes: it
+	// is asked inside Apply, once, just before the write that stores both, and must not
+	// block. Once of a Registry never has one.
+	Make func([]Outcome) []byte
 }
 
 // ErrOnceKnown: the batch was applied before; Registry.Once has its answer.
