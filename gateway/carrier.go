@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -139,11 +140,19 @@ func (c *carrier) binder(mode pdu.Command, addrs []string) {
 		InterfaceVersion: o.Version, AddrTON: o.RangeTON, AddrNPI: o.RangeNPI,
 		Timers: o.Timers, Limits: smpp.Limits{MaxPDU: c.g.opt.MaxPDU, Window: receiptWindow, Send: o.Window},
 		Backoff: o.Backoff, Log: c.log, Observe: c.met.observer,
-		Handler: b, Bound: b.bound, Dial: c.g.opt.Dial,
+		Handler: b, Bound: b.bound, Dial: o.dial(&c.g.opt),
 		Down: func(err error, retryIn time.Duration) { c.down(mode, err, retryIn) },
 	})
 	c.binders = append(c.binders, client)
 	c.wg.Go(func() { client.Run(c.ctx) })
+}
+
+// dial is how the carrier is reached: its own way, the gateway's, or nil, the network.
+func (o *Carrier) dial(g *Options) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	if o.Dial != nil {
+		return o.Dial
+	}
+	return g.Dial
 }
 
 // laneHas is told by the feed. Runs on the committer.

@@ -190,6 +190,7 @@ type Carrier struct {
 	AllAddrs     bool     // bind to all of them at once instead
 	ReceiveAddrs []string // for receiver binds; empty: Addrs
 	LocalAddr    string
+	Dial         func(ctx context.Context, network, addr string) (net.Conn, error) // instead of Options.Dial; nil: that
 	TLS          *tls.Config
 	SystemID     string
 	Password     string
