@@ -44,6 +44,13 @@ or left unanswered.`,
 		GroupID: groupPeers,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			// What stands for "the default" in the room below was typed here.
+			if o.Binds < 1 || o.Window < 1 || o.Receivers < 0 {
+				return usagef("--binds %d --receivers %d --window %d: at least one bind, and a window from 1", o.Binds, o.Receivers, o.Window)
+			}
+			if err := hostPort("addr", o.Addr); err != nil {
+				return err
+			}
 			if o.Password, err = clientPassword(o.Password, passwordFile, runPassword); err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -93,6 +94,35 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// newHelp is cobra's help command, but for a topic that is none: wrong usage like any other.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Say more about one command",
+		GroupID: groupTools,
+		Example: "  masar help send",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usagef("no command is called %q", strings.Join(args, " "))
+			}
+			return about.Help()
+		},
+	}
+}
+
+// hostPort refuses what is no host:port; flag is how it was given.
+func hostPort(flag, addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return usagef("--%s %q: write host:port", flag, addr)
+	}
+	return nil
+}
+
 // quietError ends the process with exitFailed after the command has itself said why.
 type quietError struct{ error }
 
@@ -136,7 +166,7 @@ them to SMPP carriers; delivery receipts travel the other way.`,
 		newBench(),
 		newVersion(),
 	)
-	root.SetHelpCommandGroupID(groupTools)
+	root.SetHelpCommand(newHelp())
 	root.SetCompletionCommandGroupID(groupTools)
 	return root
 }

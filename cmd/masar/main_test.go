@@ -116,6 +116,15 @@ func TestExitCodesAndTheirReasons(t *testing.T) {
 		{"bad id form", "sim --id-resp octal", exitUsage, "one of dec, hex"},
 		{"two ways to say how many", "sim --listen :0 --listen :0 --count 2", exitUsage, "--listen"},
 		{"address in use", "sim --listen 192.0.2.1:1", exitFailed, "192.0.2.1:1"},
+		{"no bind to load with", "load --binds 0", exitUsage, "--binds 0"},
+		{"no window to load with", "load --window 0", exitUsage, "--window 0"},
+		{"nowhere to load", "load --addr nohost", exitUsage, `--addr "nohost": write host:port`},
+		{"nowhere to listen", "sim --listen foo", exitUsage, `--listen "foo": write host:port`},
+		{"nowhere to send to", "send --to 1 --text x --addr nohostport", exitUsage, `--addr "nohostport": write host:port`},
+		{"help of a command", "help send", exitDone, ""},
+		{"help of a command below another", "help completion bash", exitDone, ""},
+		{"help of nothing there is", "help nonsense", exitUsage, `no command is called "nonsense"`},
+		{"help of something below a command that has nothing there", "help send nonsense", exitUsage, `"send nonsense"`},
 		{"bcrypt cost", "passwd --cost 99", exitUsage, "bcrypt knows"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -54,9 +54,9 @@ func TestAGatewayThatCannotStartNamesTheThing(t *testing.T) {
 		code int
 		says []string // %D the data folder, %S the SMPP address, %A the admin address, %F the file
 	}{
-		{"SMPP port in use", func(t *testing.T, s *site) { occupy(t, s.smpp) }, exitFailed, []string{"listen on %S", "address already in use"}},
+		{"SMPP port in use", func(t *testing.T, s *site) { occupy(t, s.smpp) }, exitFailed, []string{"masar: listen[0].addr: %S: address already in use; is another gateway running?"}},
 		{"admin port in use", func(t *testing.T, s *site) { occupy(t, s.admin) }, exitFailed, []string{"admin.listen", "%A", "address already in use"}},
-		{"no such local address", func(_ *testing.T, s *site) { s.smpp = "192.0.2.1:2775" }, exitFailed, []string{"listen on 192.0.2.1:2775"}},
+		{"no such local address", func(_ *testing.T, s *site) { s.smpp = "192.0.2.1:2775" }, exitFailed, []string{"listen[0].addr: 192.0.2.1:2775: cannot assign"}},
 		{"data folder on a read-only disk", func(t *testing.T, s *site) {
 			s.data = filepath.Join(tmpfs(t, 1<<20, syscall.MS_RDONLY), "data")
 		}, exitFailed, []string{"%D", "read-only file system"}},

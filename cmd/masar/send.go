@@ -75,6 +75,9 @@ it. Without flags for it, address, system_id and password are those of make run.
 			if o.text == "" {
 				return usagef("--text is missing")
 			}
+			if err := hostPort("addr", o.addr); err != nil {
+				return err
+			}
 			if o.password, err = clientPassword(o.password, passwordFile, runPassword); err != nil {
 				return err
 			}

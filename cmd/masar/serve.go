@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -147,7 +148,7 @@ func (d *daemon) run(ctx context.Context) error {
 	gateOptions.Store, gateOptions.Full, gateOptions.Log, gateOptions.Registerer = store, store.Full, d.log, registry
 	gw, err := gateway.Start(ctx, gateOptions)
 	if err != nil {
-		return errors.Join(err, web.Close(ctx), store.Close())
+		return errors.Join(listenError(err, cfg), web.Close(ctx), store.Close())
 	}
 	d.gw = gw
 	web.Serve(gw)
@@ -158,6 +159,36 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	d.wait(ctx, hup)
 	return d.stop(gw, web, store, hup)
+}
+
+// listenError names the key whose address could not be listened on; another error stays
+// as it is.
+func listenError(err error, c *config.Config) error {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "listen" || op.Addr == nil {
+		return err
+	}
+	for i := range c.Listen {
+		at, _ := net.ResolveTCPAddr("tcp", c.Listen[i].Addr)
+		if at == nil || at.String() != op.Addr.String() {
+			continue
+		}
+		said := fmt.Errorf("listen[%d].addr: %s: %w", i, c.Listen[i].Addr, errno(op.Err))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			said = fmt.Errorf("%w; is another gateway running? ss -ltnp shows whose it is", said)
+		}
+		return said
+	}
+	return err
+}
+
+// errno is what the kernel said, without the name of the call.
+func errno(err error) error {
+	var no syscall.Errno
+	if errors.As(err, &no) {
+		return no
+	}
+	return err
 }
 
 // storeOptions are what a configuration says about the queue. The bounds of outboxes are
@@ -226,7 +257,15 @@ func (d *daemon) wait(ctx context.Context, hup <-chan os.Signal) {
 				}
 				continue
 			}
-			d.log.Info("configuration applied", slog.String("changes", strings.Join(changes, "; ")))
+			changed := changes[:0]
+			for _, c := range changes {
+				if w, is := strings.CutPrefix(c, warningPrefix); is {
+					d.log.Warn("configuration", slog.String("at", w))
+				} else {
+					changed = append(changed, c)
+				}
+			}
+			d.log.Info("configuration applied", slog.String("changes", strings.Join(changed, "; ")))
 		}
 	}
 }

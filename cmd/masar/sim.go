@@ -126,6 +126,11 @@ func (f *simFlags) into(o *smpptest.SMSCOptions) (err error) {
 	if f.count < 1 || f.count > 1 && len(f.listen) > 1 {
 		return usagef("--count %d with %d --listen: give --listen several times, or once with --count", f.count, len(f.listen))
 	}
+	for _, addr := range f.listen {
+		if err := hostPort("listen", addr); err != nil {
+			return err
+		}
+	}
 	for _, u := range f.users {
 		id, password, ok := strings.Cut(u, ":")
 		if !ok || id == "" {
