@@ -124,7 +124,7 @@ func TestADiskThatAnotherFillsAndFreesCostsNothingAccepted(t *testing.T) {
 	})
 	gateway := s.start()
 	// No Reconnect: a bind that ends ends the run.
-	load := s.load(smppload.Options{Binds: 2, Window: 20, Rate: 400, Duration: 7 * time.Second, Receipts: true})
+	load := s.load(smppload.Options{Binds: 2, Window: 20, Rate: 400, Receipts: true})
 	load.more(300, 20*time.Second)
 
 	other.leave(diskMinFree / 2)
@@ -151,6 +151,7 @@ func TestADiskThatAnotherFillsAndFreesCostsNothingAccepted(t *testing.T) {
 	load.more(100, 20*time.Second)
 	until(t, 10*time.Second, "ready again", func() bool { code, _ := s.get("/readyz"); return code == 200 })
 
+	load.enough()
 	res := load.result(60 * time.Second)
 	t.Logf("%d accepted, %v, %d receipts, carrier sent %d again", res.Accepted, res.Statuses, res.Receipts, carrier.Stats().Retried)
 	if load.err != nil || len(res.Errors) > 0 || res.Uncertain > 0 {
@@ -238,7 +239,7 @@ func TestADiskFilledToTheLastOctetCostsNothingAccepted(t *testing.T) {
 			s, other, got, _ := diskSite(t, 768<<20, smpptest.SMSCOptions{ReceiptRetry: 100 * time.Millisecond})
 			s.store = row.store
 			gateway := s.supervise()
-			load := s.load(smppload.Options{Binds: 2, Window: 100, Rate: 20_000, Duration: 10 * time.Second, Receipts: true, Reconnect: true, Linger: 500 * time.Millisecond})
+			load := s.load(smppload.Options{Binds: 2, Window: 100, Rate: 20_000, Receipts: true, Reconnect: true, Linger: 500 * time.Millisecond})
 			load.more(500, 20*time.Second)
 			other.leave(0)
 			// What its log has allocated ahead it still fills, so this takes a moment.
@@ -250,6 +251,7 @@ func TestADiskFilledToTheLastOctetCostsNothingAccepted(t *testing.T) {
 			})
 			other.free()
 			load.more(100, 20*time.Second)
+			load.enough()
 			res := load.result(2 * time.Minute)
 			t.Logf("ended %d times; %d accepted, %d uncertain, %v, %d receipts, %d twice", gateway.ended, res.Accepted, res.Uncertain, res.Statuses, res.Receipts, res.Dup)
 			if count, _ := got.books(); res.Missing > 0 || len(count) < int(res.Accepted) {

@@ -26,7 +26,7 @@ func TestSIGTERMUnderLoadDrainsAndLosesNothing(t *testing.T) {
 	s.account = "    window: 100\n"
 	gateway := s.start()
 	const stops = 4
-	load := s.load(smppload.Options{Binds: 2, Window: 50, Rate: 1200, Duration: 6 * time.Second, Receipts: true, Reconnect: true, Linger: 500 * time.Millisecond})
+	load := s.load(smppload.Options{Binds: 2, Window: 50, Rate: 1200, Receipts: true, Reconnect: true, Linger: 500 * time.Millisecond})
 	for i := range stops {
 		load.more(500, 30*time.Second)
 		began := time.Now()
@@ -42,6 +42,7 @@ func TestSIGTERMUnderLoadDrainsAndLosesNothing(t *testing.T) {
 		}
 		gateway = s.start()
 	}
+	load.enough()
 	res := load.result(90 * time.Second)
 	t.Logf("%d accepted, %d uncertain, %v, %d receipts, %d twice; %v", res.Accepted, res.Uncertain, res.Statuses, res.Receipts, res.Dup, res.Errors)
 	count, ended := got.books()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,12 +12,13 @@ import (
 
 // loading is a load client that runs beside a test.
 type loading struct {
-	t    testing.TB
-	now  atomic.Pointer[smppload.Progress]
-	stop context.CancelFunc
-	done chan struct{}
-	res  *smppload.Result
-	err  error
+	t      testing.TB
+	now    atomic.Pointer[smppload.Progress]
+	enough func() // no more submits: a test that has seen all it waited for says so, however long it took
+	stop   context.CancelFunc
+	done   chan struct{}
+	res    *smppload.Result
+	err    error
 }
 
 // load starts a client of the site's gateway.
@@ -25,6 +27,8 @@ func (s *site) load(o smppload.Options) *loading {
 	l.now.Store(new(smppload.Progress))
 	o.Addr, o.SystemID, o.Password = s.smpp, "load", "demo"
 	o.Every, o.Progress = 20*time.Millisecond, func(p smppload.Progress) { l.now.Store(&p) }
+	enough := make(chan struct{})
+	l.enough, o.Enough = sync.OnceFunc(func() { close(enough) }), enough
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	l.stop = cancel
 	go func() {

@@ -3,6 +3,7 @@ package smppload_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -154,6 +155,23 @@ func TestARateIsKept(t *testing.T) {
 	res := load(t, smppload.Options{Addr: addr, Binds: 4, Window: 10, Rate: 1_000, Duration: 700 * time.Millisecond})
 	// 700 of them; the machine may be busy, so only faster is certainly wrong.
 	if res.Sent > 705 || res.Sent < 350 || res.Accepted != res.Sent {
+		t.Fatalf("%+v", *res)
+	}
+}
+
+func TestEnoughEndsSubmittingAndWaitsForReceipts(t *testing.T) {
+	_, addr := carrier(t, smpptest.SMSCOptions{ReceiptDelay: 200 * time.Millisecond})
+	enough := make(chan struct{})
+	var once sync.Once
+	res := load(t, smppload.Options{
+		Addr: addr, Binds: 2, Window: 10, Rate: 2_000, Enough: enough, Receipts: true, Every: time.Millisecond,
+		Progress: func(p smppload.Progress) {
+			if p.Accepted >= 100 {
+				once.Do(func() { close(enough) })
+			}
+		},
+	})
+	if res.Accepted < 100 || res.Accepted != res.Sent || res.Receipts != res.Accepted {
 		t.Fatalf("%+v", *res)
 	}
 }

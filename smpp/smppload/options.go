@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Options say what to send and how. Addr and one of Count and Duration must be given.
+// Options say what to send and how. Addr and one of Count, Duration and Enough must be given.
 type Options struct {
 	Addr               string
 	SystemID, Password string
@@ -21,6 +21,7 @@ type Options struct {
 	Rate     float64       // submits per second of all binds; 0 is as fast as the windows allow
 	Count    uint64        // submits in all; 0 is no limit
 	Duration time.Duration // of submitting; 0 is no limit
+	Enough   <-chan struct{} // closed: nothing more is submitted, answers and receipts are waited for; may be nil
 
 	Receipts    bool          // ask for them and wait for them
 	Settle      time.Duration // give up on receipts when none has come for so long; 30 s where 0
@@ -74,8 +75,8 @@ func (o Options) withDefaults() (Options, error) {
 	switch {
 	case o.Addr == "":
 		return o, fmt.Errorf("smppload: no address")
-	case o.Count == 0 && o.Duration <= 0:
-		return o, fmt.Errorf("smppload: neither a count nor a duration: it would never end")
+	case o.Count == 0 && o.Duration <= 0 && o.Enough == nil:
+		return o, fmt.Errorf("smppload: neither a count nor a duration, and nobody to say enough: it would never end")
 	case o.Binds < 1 || o.Receivers < 0:
 		return o, fmt.Errorf("smppload: %d binds, %d receivers", o.Binds, o.Receivers)
 	case o.Window < 1 || o.Window > math.MaxUint16:

@@ -169,7 +169,7 @@ func (r *run) watch(ctx context.Context, binds []*bind, begun time.Time) error {
 	const look = 5 * time.Millisecond
 	tick := time.NewTicker(look)
 	defer tick.Stop()
-	told := begun
+	told, enough := begun, r.opt.Enough
 	var cut, quiet, complete time.Time // when ctx ended; all was answered; all receipts were there
 	for {
 		now := time.Now()
@@ -221,6 +221,9 @@ func (r *run) watch(ctx context.Context, binds []*bind, begun time.Time) error {
 		}
 		select {
 		case <-tick.C:
+		case <-enough:
+			enough = nil
+			r.stopSending.Store(true)
 		case <-ctx.Done():
 			<-tick.C
 		}
