@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"log/slog"
+	"time"
 
 	pdb "github.com/cockroachdb/pebble/v2"
 
@@ -31,6 +32,21 @@ func (s *Store) fillOutbox(o *outbox) {
 	o.filling, o.asideOK = true, true
 	s.fillQueue = append(s.fillQueue, refill{outbox: o})
 	s.fillCond.Broadcast()
+}
+
+// readAgain is how long after a failed read a lane or an outbox is read again.
+const readAgain = time.Second
+
+// fillLater asks for a refill after a failed read: whoever takes has been told that there
+// is nothing, and would come back only when something new enters.
+func (s *Store) fillLater(fill func()) {
+	time.AfterFunc(readAgain, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.closing {
+			fill()
+		}
+	})
 }
 
 // refiller is one goroutine of those that read ahead.
@@ -82,6 +98,7 @@ func (s *Store) refillLane(l *lane, items []*item) []*item {
 	if err != nil {
 		l.aside, l.asideOK, l.gone = nil, false, nil
 		s.o.Log.Error("reading a lane", slog.Any("lane", l.id), slog.Any("err", err))
+		s.fillLater(func() { s.fillLane(l) })
 		return items
 	}
 	var grabbed int64
@@ -316,6 +333,7 @@ func (s *Store) refillOutbox(o *outbox, parcels []*parcel) []*parcel {
 	if err != nil {
 		o.aside, o.asideOK = nil, false
 		s.o.Log.Error("reading an outbox", slog.Uint64("account", uint64(o.account)), slog.Any("err", err))
+		s.fillLater(func() { s.fillOutbox(o) })
 		return parcels
 	}
 	load := func(p *parcel) {

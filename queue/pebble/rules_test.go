@@ -102,6 +102,71 @@ func TestAFailedSyncIsFatalAndNoReplyIsGiven(t *testing.T) {
 	}
 }
 
+// saying hands on each line of a log.
+type saying chan string
+
+func (s saying) Write(p []byte) (int, error) {
+	select {
+	case s <- string(p):
+	default:
+	}
+	return len(p), nil
+}
+
+// failingRead fails every read of a table once it is told to.
+type failingRead struct{ on atomic.Bool }
+
+func (f *failingRead) MaybeError(op errorfs.Op) error {
+	if f.on.Load() && strings.HasSuffix(op.Path, ".sst") && (op.Kind == errorfs.OpFileReadAt || op.Kind == errorfs.OpOpen) {
+		return syscall.EIO
+	}
+	return nil
+}
+
+func (f *failingRead) String() string { return "failing read" }
+
+func TestALaneThatCouldNotBeReadIsReadAgain(t *testing.T) {
+	fail := new(failingRead)
+	o := small(errorfs.Wrap(vfs.NewMem(), fail))
+	s := open(t, o)
+	for range 10 {
+		must(t, s, accept())
+	}
+	if err := s.db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.CacheBytes = 1 // nothing of the tables is in memory
+	said := make(saying, 64)
+	o.Log = slog.New(slog.NewTextHandler(said, nil))
+	s = open(t, o)
+	defer s.Close()
+	told := make(chan queue.Lane, 16)
+	fail.on.Store(true)
+	s.Watch(func(l queue.Lane) { told <- l }, func(uint32) {})
+	<-told // what waited at the start
+	claims, _ := s.Take(benchLane, 10, nil)
+	for line := ""; !strings.Contains(line, "reading a lane"); {
+		select {
+		case line = <-said:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the read did not fail: this test shows nothing")
+		}
+	}
+	fail.on.Store(false)
+	// Nothing new enters: the lane is told of because it was read again.
+	for len(claims) < 10 {
+		select {
+		case <-told:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d of 10 messages came back after the disk could be read again", len(claims))
+		}
+		claims, _ = s.Take(benchLane, 10, claims)
+	}
+}
+
 func TestFatalfDoesNotReturn(t *testing.T) {
 	told := make(chan error, 2)
 	l := newLogger(quiet, func(err error) { told <- err })

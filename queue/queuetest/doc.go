@@ -26,6 +26,7 @@
 //	close.go       a full inbox, Close
 //	cut.go         power cuts
 //	crowd.go       many goroutines at once and the law of conservation
+//	reader.go      readers, a lane at the edge of the read-ahead, and a clockwork, each beside a busy carrier
 //	model.go       a model beside the store, thousands of random moves (moves.go, moves_client.go)
 //	bench.go       BenchStraight, BenchWholeLife
 //
