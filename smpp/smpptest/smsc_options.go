@@ -45,6 +45,11 @@ type SMSCOptions struct {
 	IDResp, IDReceipt           IDForm        // how a message_id is written, in either place
 	FirstID                     uint64        // the first message_id; from the clock where 0
 
+	// Outcome says what becomes of a message by its destination_addr; false: the options
+	// above decide. Sessions call it concurrently. dest is valid only during the call. A
+	// submit_multi has many and is never asked about.
+	Outcome func(dest []byte) (Outcome, bool)
+
 	DefaultAlphabet text.Encoding // of data_coding 0, for the texts below
 	Zone            *time.Location
 	Seed            uint64 // makes chance repeatable; 0 does not
@@ -59,6 +64,15 @@ type SMSCOptions struct {
 	// OnBind hears every bind and its verdict; OnEnd that a bound session ended.
 	OnBind func(systemID, remote string, cmd pdu.Command, st pdu.Status)
 	OnEnd  func(systemID, remote string, err error)
+}
+
+// Outcome is what becomes of one message.
+type Outcome struct {
+	Status    pdu.Status    // of the answer; other than ESME_ROK nothing else happens
+	State     pdu.State     // the receipt's; StateDelivered where 0
+	Err       string        // three digits, as of a StateWeight
+	Delay     time.Duration // from the answer to the receipt, whatever ReceiptDelay and ReceiptJitter
+	NoReceipt bool          // none comes
 }
 
 // ReceiptParts says where a receipt names its message and state.

@@ -230,8 +230,8 @@ func (s *smscSession) acknowledged(h pdu.Header) {
 }
 
 // receiptOf makes the receipt a message asks for, or nil. It says what was decided now,
-// with the time at which it will be.
-func (s *smscSession) receiptOf(p pdu.Body, id uint64, latency time.Duration) *smscDelivery {
+// with the time at which it will be. told is what Outcome says of it, or nil.
+func (s *smscSession) receiptOf(p pdu.Body, id uint64, latency time.Duration, told *Outcome) *smscDelivery {
 	o := &s.smsc.opt
 	var source, dest pdu.Address
 	var service []byte
@@ -250,15 +250,20 @@ func (s *smscSession) receiptOf(p pdu.Body, id uint64, latency time.Duration) *s
 	if wants&3 == 0 {
 		return nil
 	}
-	if o.NoReceipt > 0 && s.rng.Float64() < o.NoReceipt {
+	if told != nil && told.NoReceipt || told == nil && o.NoReceipt > 0 && s.rng.Float64() < o.NoReceipt {
 		return nil
 	}
-	w := o.ReceiptStates.pick(s.rng)
+	w, delay := StateWeight{}, o.ReceiptDelay
+	if told != nil {
+		w, delay = StateWeight{State: or(told.State, pdu.StateDelivered), Err: told.Err}, told.Delay
+	} else {
+		w = o.ReceiptStates.pick(s.rng)
+	}
 	if delivered := w.State == pdu.StateDelivered; wants&3 == 2 && delivered || wants&3 == 3 && !delivered {
 		return nil
 	}
 
-	done := s.now + int64(latency+o.ReceiptDelay)
+	done := s.now + int64(latency+delay)
 	s.idBuf = o.IDReceipt.Append(s.idBuf[:0], id)
 	s.textBuf = s.textBuf[:0]
 	if o.ReceiptTLVs != TLVsOnly {

@@ -34,6 +34,13 @@ func (s *smscSession) submit(h pdu.Header, body []byte) error {
 		p = &s.multi
 	}
 	st := s.verdict(p, body)
+	var told *Outcome
+	if st == pdu.ESME_ROK {
+		if told = s.told(p); told != nil && told.Status != pdu.ESME_ROK {
+			s.smsc.stats.refused.Add(1)
+			st = told.Status
+		}
+	}
 	if st == pdu.ESME_ROK && s.dropNow() {
 		// Before anything is remembered: to the client this submit is uncertain, and
 		// here it never arrived.
@@ -63,7 +70,7 @@ func (s *smscSession) submit(h pdu.Header, body []byte) error {
 	var receipt *smscDelivery
 	early := false
 	if st == pdu.ESME_ROK {
-		if receipt = s.receiptOf(p, id, latency); receipt != nil {
+		if receipt = s.receiptOf(p, id, latency, told); receipt != nil {
 			s.batch.receipts++
 			early = o.ReceiptFirst > 0 && s.rng.Float64() < o.ReceiptFirst
 		}
@@ -90,7 +97,13 @@ func (s *smscSession) submit(h pdu.Header, body []byte) error {
 	if receipt == nil {
 		return nil
 	}
-	if wait := latency + jittered(s.rng, o.ReceiptDelay, o.ReceiptJitter); wait > 0 {
+	wait := latency
+	if told != nil {
+		wait += told.Delay
+	} else {
+		wait += jittered(s.rng, o.ReceiptDelay, o.ReceiptJitter)
+	}
+	if wait > 0 {
 		s.later = append(s.later, smscEvent{at: s.now + int64(wait), kind: receiptEvent, delivery: receipt})
 	} else {
 		s.due = append(s.due, receipt)
@@ -134,6 +147,27 @@ func (s *smscSession) verdict(p pdu.Body, body []byte) pdu.Status {
 		return o.ErrorStatus
 	}
 	return pdu.ESME_ROK
+}
+
+// told is what Outcome says of a message; nil: nothing.
+func (s *smscSession) told(p pdu.Body) *Outcome {
+	if s.smsc.opt.Outcome == nil {
+		return nil
+	}
+	var dest []byte
+	switch p := p.(type) {
+	case *pdu.SubmitSM:
+		dest = p.Dest.Addr
+	case *pdu.DataSM:
+		dest = p.Dest.Addr
+	default:
+		return nil
+	}
+	out, has := s.smsc.opt.Outcome(dest)
+	if !has {
+		return nil
+	}
+	return &out
 }
 
 func (s *smscSession) addWaiting(n int) int {
