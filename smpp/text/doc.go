@@ -7,6 +7,10 @@
 //	ucs2.go        UTF-16BE: UCS-2 as SMPP means it
 //	datacoding.go  data_coding <-> Encoding and message class
 //	fold.go        presentation forms, harakat, tatweel
+//	digits.go      European and Arabic-Indic digits
+//	punctuation.go typographic punctuation -> GSM 03.38
+//	isolate.go     direction marks around what is read from the left
+//	options.go     Options: all of these by choice, and what each saves
 //	budget.go      Style, Limits, FitsOne
 //	split.go       Split: greedy, at grapheme clusters
 //	octets.go      SplitOctets: the same for octets already on the wire

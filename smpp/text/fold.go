@@ -38,13 +38,17 @@ func indexPresentation(s string) int {
 			return -1
 		}
 		from += i
-		switch r, _ := utf8.DecodeRuneInString(s[from:]); {
-		case r >= 0xFB50 && r <= 0xFDFF, r >= 0xFE70 && r <= 0xFEFF:
+		if r, _ := utf8.DecodeRuneInString(s[from:]); presentation(r) {
 			return from
 		}
 		from++
 	}
 }
+
+// presentation says whether r is of the Arabic presentation forms. Their second block ends
+// with U+FEFF, which is no form and folds to itself: left out, so that a text with a byte
+// order mark is not copied.
+func presentation(r rune) bool { return r >= 0xFB50 && r <= 0xFDFF || r >= 0xFE70 && r <= 0xFEFC }
 
 // isHaraka: the vowel signs and their kin, U+064B-U+065F and U+0670. The Quranic marks
 // are no part of it: where they stand, a text is quoted and must stay as it is.
