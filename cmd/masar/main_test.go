@@ -154,59 +154,6 @@ func TestPasswdHashesWhatItReads(t *testing.T) {
 
 const notice = "تنتهي صلاحية هويتكم الوطنية خلال ٣٠ يوما. "
 
-func TestSegmentPrintsWhatTheDesignSays(t *testing.T) {
-	for _, row := range []struct {
-		name string
-		args []string
-		in   string
-		want string
-	}{
-		{"gsm", []string{"hi €"}, "", `{"encoding":"gsm7","units":5,"parts":[{"text":"hi €","units":5}]}`},
-		{"empty", []string{""}, "", `{"encoding":"gsm7","units":0,"parts":[{"text":"","units":0}]}`},
-		{"no HTML escapes", []string{"<&>"}, "", `{"encoding":"gsm7","units":3,"parts":[{"text":"<&>","units":3}]}`},
-		{"standard input", nil, "مرحبا\n", `{"encoding":"ucs2","units":5,"parts":[{"text":"مرحبا","units":5}]}`},
-		{"standard input by name", []string{"-"}, "a\n\n", `{"encoding":"gsm7","units":2,"parts":[{"text":"a\n","units":2}]}`},
-		{"fold", []string{"--fold", "ﻻ"}, "", `{"encoding":"ucs2","units":2,"parts":[{"text":"لا","units":2}]}`},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			r := masar(t, row.in, append([]string{"segment", "--json"}, row.args...)...)
-			if r.code != exitDone || r.out != row.want+"\n" {
-				t.Errorf("%+v\nwant %s", r, row.want)
-			}
-		})
-	}
-	for style, parts := range map[string]int{"udh8": 5, "udh16": 5, "sar": 5, "payload": 1} {
-		r := masar(t, "", "segment", "--json", "--style", style, strings.Repeat(notice, 7))
-		var seg segmentation
-		if err := json.Unmarshal([]byte(r.out), &seg); err != nil || len(seg.Parts) != parts {
-			t.Errorf("%s: %d parts, %v", style, len(seg.Parts), err)
-		}
-		whole := ""
-		for _, p := range seg.Parts {
-			whole += p.Text
-		}
-		if whole != strings.Repeat(notice, 7) {
-			t.Errorf("%s: the parts make %q", style, whole)
-		}
-	}
-	if r := masar(t, "\xff\xfe", "segment"); r.code != exitFailed || !strings.Contains(r.errs, "not UTF-8") {
-		t.Errorf("%+v", r)
-	}
-	if r := masar(t, strings.Repeat("x", 153*255+1), "segment"); r.code != exitFailed || !strings.Contains(r.errs, "more than 255 parts") {
-		t.Errorf("%+v", r)
-	}
-}
-
-func TestSegmentTablesAreAsTheyWere(t *testing.T) {
-	for name, s := range map[string]string{
-		"arabic":  strings.Repeat(notice, 3),
-		"english": "Your national ID expires in 30 days {1}",
-		"hidden":  "مرحبا\u200f \"1\"\nوداعا",
-	} {
-		golden(t, "segment-"+name+".txt", masar(t, "", "segment", s).out)
-	}
-}
-
 // startCarrier starts a simulator and returns its address and what it heard.
 func startCarrier(t *testing.T, o smpptest.SMSCOptions) (addr string, heard chan smpptest.Message) {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -20,6 +21,7 @@ type segmentation struct {
 	Encoding string        `json:"encoding"`
 	Units    int           `json:"units"`
 	Parts    []segmentPart `json:"parts"`
+	Options  []text.Saving `json:"options"` // of the text as it was given, whatever was chosen
 }
 
 type segmentPart struct {
@@ -31,7 +33,7 @@ func newSegment() *cobra.Command {
 	var (
 		asJSON bool
 		style  string
-		fold   bool
+		chosen segmentOptions
 	)
 	cmd := &cobra.Command{
 		Use:   "segment [TEXT]",
@@ -42,8 +44,13 @@ its end is not part of it).
 
 Units are septets for gsm7 (characters of the extension table count two) and UTF-16
 units for ucs2. A text is cut between grapheme clusters, so Arabic harakat stay on
-their letter.`,
+their letter.
+
+The options are those that a service of the catalogue may have under text. None is on
+here unless asked for. The last table shows what the text as given comes to with each of
+them alone, and with all that can save; those that change nothing are left out.`,
 		Example: `  masar segment "تنتهي صلاحية هويتكم الوطنية خلال ٣٠ يوما"
+  masar segment --harakat strip --digits european "سُجِّلت مخالفة برقم ٩٣٥٥"
   masar segment --style udh16 --json < notice.txt`,
 		GroupID: groupTools,
 		Args:    cobra.MaximumNArgs(1),
@@ -52,17 +59,23 @@ their letter.`,
 			if err != nil {
 				return usagef("--style %q: one of udh8, udh16, sar, payload", style)
 			}
-			s, err := segmentInput(args, cmd.InOrStdin())
+			o, err := chosen.options()
 			if err != nil {
 				return err
 			}
-			if fold {
-				s = text.FoldPresentation(s)
+			given, err := segmentInput(args, cmd.InOrStdin())
+			if err != nil {
+				return err
 			}
+			if !utf8.ValidString(given) {
+				return fmt.Errorf("the text is not UTF-8; convert it first: iconv -t UTF-8")
+			}
+			s := o.Apply(given)
 			seg, err := segmentText(s, st)
 			if err != nil {
 				return err
 			}
+			seg.Options = text.Savings(given, st)
 			if asJSON {
 				enc := json.NewEncoder(cmd.OutOrStdout())
 				enc.SetEscapeHTML(false)
@@ -71,10 +84,51 @@ their letter.`,
 			return printSegmentation(cmd.OutOrStdout(), s, seg, st)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, `print {"encoding","units","parts":[{"text","units"}]}`)
+	cmd.Flags().BoolVar(&asJSON, "json", false, `print {"encoding","units","parts":[{"text","units"}],"options":[{"option","encoding","units","parts"}]}`)
 	cmd.Flags().StringVar(&style, "style", text.UDH8.String(), "how parts are marked: udh8, udh16, sar, payload")
-	cmd.Flags().BoolVar(&fold, "fold", false, "first replace Arabic presentation forms (U+FB50-FDFF, U+FE70-FEFF) by their letters")
+	chosen.flags(cmd)
 	return cmd
+}
+
+// segmentOptions are text.Options as the flags spell them.
+type segmentOptions struct {
+	fold, isolate                         bool
+	harakat, tatweel, digits, punctuation string
+}
+
+func (so *segmentOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&so.fold, "fold", false, "first replace Arabic presentation forms (U+FB50-FDFF, U+FE70-FEFF) by their letters")
+	f.StringVar(&so.harakat, "harakat", "keep", "keep or strip the vowel signs")
+	f.StringVar(&so.tatweel, "tatweel", "keep", "keep or strip the tatweel")
+	f.StringVar(&so.digits, "digits", "keep", "keep, european or arabic-indic")
+	f.StringVar(&so.punctuation, "punctuation", "keep", "keep, or gsm: typographic quotes, dashes, ellipses and spaces in their GSM form, where that alone saves ucs2")
+	f.BoolVar(&so.isolate, "isolate", false, "set direction marks around Latin runs of an Arabic text")
+}
+
+func (so *segmentOptions) options() (text.Options, error) {
+	o := text.Options{FoldPresentation: so.fold, Isolate: so.isolate}
+	for _, x := range []struct {
+		flag, value, yes string
+		on               *bool
+	}{
+		{"harakat", so.harakat, "strip", &o.StripHarakat},
+		{"tatweel", so.tatweel, "strip", &o.StripTatweel},
+		{"punctuation", so.punctuation, "gsm", &o.GSMPunctuation},
+	} {
+		switch x.value {
+		case "keep":
+		case x.yes:
+			*x.on = true
+		default:
+			return o, usagef("--%s %q: keep or %s", x.flag, x.value, x.yes)
+		}
+	}
+	var err error
+	if o.Digits, err = text.ParseDigits(so.digits); err != nil {
+		return o, usagef("--digits %q: keep, european or arabic-indic", so.digits)
+	}
+	return o, nil
 }
 
 func segmentInput(args []string, in io.Reader) (string, error) {
@@ -90,9 +144,6 @@ func segmentInput(args []string, in io.Reader) (string, error) {
 }
 
 func segmentText(s string, st text.Style) (segmentation, error) {
-	if !utf8.ValidString(s) {
-		return segmentation{}, fmt.Errorf("the text is not UTF-8; convert it first: iconv -t UTF-8")
-	}
 	e := text.Choose(s)
 	if _, err := text.Encode(nil, s, e); err != nil {
 		return segmentation{}, err
@@ -139,7 +190,40 @@ func printSegmentation(w io.Writer, s string, seg segmentation, st text.Style) e
 			fmt.Fprintf(tw, "%d\t%d\t%s and %s\n", i+1, at, runeName(last), runeName(first))
 		}
 	}
+	printSavings(tw, seg.Options)
 	return tw.Flush()
+}
+
+// printSavings prints the options that change the size of the text; the first row of all
+// is the text as it was given.
+func printSavings(w io.Writer, rows []text.Saving) {
+	head := false
+	for _, r := range rows[1:] {
+		if r.Encoding == rows[0].Encoding && r.Units == rows[0].Units && r.Parts == rows[0].Parts {
+			continue
+		}
+		if !head {
+			fmt.Fprintf(w, "\noption\tencoding\tunits\tparts\n")
+			printSaving(w, "none", rows[0])
+			head = true
+		}
+		name := "--" + r.Option
+		if r.Option == "all" {
+			name = "all that save"
+		}
+		printSaving(w, name, r)
+	}
+	if !head {
+		fmt.Fprintf(w, "\nno option would change its size\n")
+	}
+}
+
+func printSaving(w io.Writer, name string, r text.Saving) {
+	parts := strconv.Itoa(r.Parts)
+	if r.Parts == 0 {
+		parts = "more than 255"
+	}
+	fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", name, r.Encoding, r.Units, parts)
 }
 
 // quoteText leaves Arabic readable and shows what a terminal would hide or obey
