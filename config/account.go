@@ -37,8 +37,14 @@ type Account struct {
 	Senders []string `yaml:"senders" eg:"[AHWAL, \"MOI*\", 1000-1999]"`
 	// Source address of a submit that names none.
 	DefaultSender string `yaml:"default_sender" eg:"AHWAL"`
-	// service_type values it may use, at most 5 characters each. Empty: the plain gateway, any.
+	// Code of its agency in the catalogue. With it, or with services where there is a catalogue, the account is governed: consent, hours and senders are asked.
+	Agency string `yaml:"agency" eg:"civil-affairs"`
+	// service_type values it may use, at most 5 characters each. Empty: with an agency all of the agency's, else the plain gateway, any.
 	Services []string `yaml:"services" eg:"[IDNEW, IDREN]"`
+	// Whether it reaches trial_numbers and test numbers alone.
+	Trial bool `yaml:"trial" eg:"true"`
+	// Numbers that a trial account reaches, in E.164 without plus.
+	TrialNumbers []string `yaml:"trial_numbers" eg:"[966501234567]"`
 	// How destinations are read.
 	Numbers Numbers `yaml:"numbers"`
 	// What data_coding 0 means in its submits.

@@ -84,6 +84,10 @@ type Carrier struct {
 	TLVs []TLV `yaml:"tlvs"`
 	// How the validity that remains is told: not at all, as a point in time, or as a length of time.
 	Validity string `yaml:"validity" one:"none absolute relative" eg:"absolute"`
+	// What makes a message free of charge to the person who gets it.
+	Free Free `yaml:"free"`
+	// Ends that mean that the number is nobody's; the registry counts them.
+	UnknownSubscriber UnknownSubscriber `yaml:"unknown_subscriber"`
 }
 
 func (c Carrier) id() string { return c.Name }
@@ -232,4 +236,40 @@ type TLV struct {
 	Hex string `yaml:"hex" eg:"31313000"`
 	// Octets is what Value or Hex stands for.
 	Octets []byte `yaml:"-"`
+}
+
+// Free is how a carrier is told that a message is free of charge to the person.
+type Free struct {
+	// Whether a service without a marker may not go over this carrier.
+	Required bool `yaml:"required" eg:"true"`
+	// What zero-rates a message. One without services stands last and takes what the others leave.
+	Markers []Marker `yaml:"markers"`
+}
+
+// Marker is what zero-rates the messages of some services.
+type Marker struct {
+	// Its name in the history.
+	Name string `yaml:"name" need:"yes" eg:"moi-free"`
+	// Codes of the services that it marks. Empty: all.
+	Services []string `yaml:"services" eg:"[IDNEW]"`
+	// service_type of the submit_sm, at most 5 characters.
+	ServiceType string `yaml:"service_type" eg:"FREE"`
+	// Source address of the submit_sm.
+	Source string `yaml:"source" eg:"1090"`
+	// Octets of the TLV billing_identification in hex (SMPP v5.0 section 4.8.4.3).
+	BillingIdentification string `yaml:"billing_identification" eg:"\"0030\""`
+	// A TLV of the carrier's own.
+	TLV *TLV `yaml:"tlv"`
+	// TLVs is what BillingIdentification and TLV stand for, in this order.
+	TLVs []TLV `yaml:"-"`
+}
+
+func (m Marker) id() string { return m.Name }
+
+// UnknownSubscriber is how a carrier says that there is nobody at a number.
+type UnknownSubscriber struct {
+	// err: of its receipts.
+	Errors []string `yaml:"errors" eg:"[\"001\"]"`
+	// Statuses of its refusals, by name or number.
+	Statuses []Status `yaml:"statuses" eg:"[ESME_RINVDSTADR]"`
 }

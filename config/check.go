@@ -51,7 +51,7 @@ func (d *decoder) needed(path string, v reflect.Value) {
 	for _, f := range fieldsOf(v.Type()) {
 		at, fv := join(path, f.key), v.FieldByIndex(f.index)
 		// 00:00 is a value like any other: some keys only have to be given.
-		if need := f.tag.Get("need"); need != "" && fv.IsZero() && !d.failed[at] && (need != "given" || !d.given(at)) {
+		if need := f.tag.Get("need"); need != "" && nothing(fv) && !d.failed[at] && (need != "given" || !d.given(at)) {
 			rule := "is missing"
 			if d.given(at) {
 				rule = "is empty"
@@ -66,18 +66,13 @@ func (d *decoder) needed(path string, v reflect.Value) {
 			}
 			d.bad(at, "", rule, cure)
 		}
-		if fv.Kind() == reflect.Pointer && !fv.IsNil() {
-			fv = fv.Elem()
-		}
-		switch {
-		case isBlock(fv.Type()):
-			d.needed(at, fv)
-		case fv.Kind() == reflect.Slice && isBlock(fv.Type().Elem()):
-			for i := range fv.Len() {
-				d.needed(fmt.Sprintf("%s[%d]", at, i), fv.Index(i))
-			}
-		}
+		blocksIn(at, fv, d.needed)
 	}
+}
+
+// nothing reports whether v is as good as left out.
+func nothing(v reflect.Value) bool {
+	return v.IsZero() || v.Kind() == reflect.Map && v.Len() == 0
 }
 
 func (d *decoder) checkTop(c *Config) {

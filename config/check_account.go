@@ -97,6 +97,9 @@ func (d *decoder) serviceType(at, s string) {
 	}
 }
 
+// e164Form is a number in its international form, digits alone.
+var e164Form = regexp.MustCompile(`^[1-9][0-9]{6,14}$`)
+
 var numberRange = regexp.MustCompile(`^([0-9]{1,20})-([0-9]{1,20})$`)
 
 // senderPattern accepts an exact address, PRE* and, where ranges may stand, 1000-1999.

@@ -60,6 +60,20 @@ type Config struct {
 	MobileOriginated []MORoute `yaml:"mobile_originated"`
 	// Limits of mobile-originated messages.
 	MO MO `yaml:"mo"`
+	// The catalogue file: agencies, services, senders, calendar. Empty: none, the plain gateway. It is read, checked and reloaded with this file.
+	CatalogueFile string `yaml:"catalogue" path:"yes" eg:"catalogue.yaml"`
+	// Catalogue is what CatalogueFile holds; nil: none.
+	Catalogue *Catalogue `yaml:"-"`
+	// The registry of people and what they enrolled in.
+	Subscribers Subscribers `yaml:"subscribers"`
+	// Numbers that must get nothing.
+	Blocklist Blocklist `yaml:"blocklist"`
+	// What people may write to short codes.
+	Keywords []Keywords `yaml:"keywords"`
+	// Who may use the HTTP API.
+	API API `yaml:"api"`
+	// Numbers that never leave the gateway and end in known ways, for clients' developers.
+	TestNumbers []TestRange `yaml:"test_numbers"`
 }
 
 // Log is what is logged, and how.

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,10 +17,12 @@ import (
 type decoder struct {
 	file     string
 	dir      string // of file: what path fields are relative to
+	root     reflect.Type
 	opts     ParseOptions
 	mistakes Errors
 	warnings []Warning
 	places   map[string]*yaml.Node // key path -> the node of its value
+	keys     map[string]*yaml.Node // path of a map's entry -> the node of its key
 	failed   map[string]bool       // key paths that have a mistake: one is enough
 }
 
@@ -216,7 +219,7 @@ func (d *decoder) merged(path string, n *yaml.Node) []pair {
 func (d *decoder) block(path string, n *yaml.Node, v reflect.Value) {
 	t := v.Type()
 	if n.Kind != yaml.MappingNode && !isNull(n) {
-		if key := shorthand[t]; key != "" && (n.Kind == yaml.ScalarNode || key == "default") { // stc stands for {carrier: stc}
+		if key := shortKey(t, n); key != "" { // stc stands for {carrier: stc}
 			n = &yaml.Node{Kind: yaml.MappingNode, Line: n.Line, Column: n.Column,
 				Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: key, Line: n.Line, Column: n.Column}, n}}
 		}
@@ -261,14 +264,36 @@ func (d *decoder) unknown(path string, k *yaml.Node, t reflect.Type) {
 		cure = "a client's password stands as password_hash; masar passwd prints it"
 	} else if near := nearest(k.Value, keys); near != "" {
 		cure = "did you mean " + near + "?"
-	} else if homes := keyHomes()[k.Value]; len(homes) > 0 {
+	} else if homes := keyHomes(d.root)[k.Value]; len(homes) > 0 {
 		cure = "it belongs to " + strings.Join(homes, ", ")
+	} else if other, file := d.otherFile(); len(keyHomes(other)[k.Value]) > 0 {
+		cure = "it belongs to " + strings.Join(keyHomes(other)[k.Value], ", ") + " of " + file
 	}
 	d.add(k, join(path, shown), "", fault{"is not a key of Masar", cure})
 }
 
-// keyHomes tells in which blocks a key is known.
-var keyHomes = sync.OnceValue(func() map[string][]string {
+// otherFile is what is not being read of the two: the configuration, the catalogue.
+func (d *decoder) otherFile() (root reflect.Type, name string) {
+	if d.root == reflect.TypeFor[Catalogue]() {
+		return reflect.TypeFor[Config](), "the configuration"
+	}
+	return reflect.TypeFor[Catalogue](), "the catalogue file"
+}
+
+// keyHomes tells in which blocks of a file a key is known.
+func keyHomes(root reflect.Type) map[string][]string {
+	if root == reflect.TypeFor[Catalogue]() {
+		return catalogueHomes()
+	}
+	return configHomes()
+}
+
+var (
+	configHomes    = sync.OnceValue(func() map[string][]string { return homesIn(reflect.TypeFor[Config]()) })
+	catalogueHomes = sync.OnceValue(func() map[string][]string { return homesIn(reflect.TypeFor[Catalogue]()) })
+)
+
+func homesIn(root reflect.Type) map[string][]string {
 	homes := map[string][]string{}
 	var walk func(t reflect.Type, path string)
 	walk = func(t reflect.Type, path string) {
@@ -278,34 +303,79 @@ var keyHomes = sync.OnceValue(func() map[string][]string {
 				home = "the top"
 			}
 			homes[f.key] = append(homes[f.key], home)
-			switch e, list := blockType(f.typ); {
-			case e == nil:
-			case list:
-				walk(e, join(path, f.key)+"[]")
-			default:
-				walk(e, join(path, f.key))
+			if e, of := blockType(f.typ); e != nil {
+				walk(e, join(path, f.key)+of)
 			}
 		}
 	}
-	walk(reflect.TypeFor[Config](), "")
+	walk(root, "")
 	return homes
-})
+}
 
-// blockType is the struct of a field that holds a block or a list of blocks; else nil.
-func blockType(t reflect.Type) (block reflect.Type, list bool) {
+// blockType is the struct of a field that holds a block, or a list or map of blocks; else
+// nil. of is what stands behind the field's key in the path of such a block: nothing, [],
+// or .NAME.
+func blockType(t reflect.Type) (block reflect.Type, of string) {
 	if _, scalar := scalars[t]; scalar {
-		return nil, false
+		return nil, ""
 	}
 	switch t.Kind() {
 	case reflect.Struct:
-		return t, false
+		return t, ""
 	case reflect.Pointer:
 		return blockType(t.Elem())
 	case reflect.Slice:
 		b, _ := blockType(t.Elem())
-		return b, b != nil
+		return b, "[]"
+	case reflect.Map:
+		b, _ := blockType(t.Elem())
+		return b, ".NAME"
 	}
-	return nil, false
+	return nil, ""
+}
+
+// blocksIn calls f for the block that v is, or for each of a list or map of blocks. Maps of
+// blocks hold pointers, so that what f is given can be set.
+func blocksIn(path string, v reflect.Value, f func(path string, block reflect.Value)) {
+	if block, _ := blockType(v.Type()); block == nil {
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			blocksIn(path, v.Elem(), f)
+		}
+	case reflect.Struct:
+		f(path, v)
+	case reflect.Slice:
+		for i := range v.Len() {
+			blocksIn(fmt.Sprintf("%s[%d]", path, i), v.Index(i), f)
+		}
+	case reflect.Map:
+		for _, k := range sortedKeys(v) {
+			blocksIn(mapPath(path, k), v.MapIndex(reflect.ValueOf(k)), f)
+		}
+	}
+}
+
+func sortedKeys(m reflect.Value) []string {
+	keys := make([]string, 0, m.Len())
+	for _, k := range m.MapKeys() {
+		keys = append(keys, k.String())
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+var plainKey = regexp.MustCompile(`^[\pL\pN_-]{1,64}$`)
+
+// mapPath is the path of an entry of a map. A key that would read as several steps, or as
+// none, is quoted.
+func mapPath(path, key string) string {
+	if plainKey.MatchString(key) {
+		return join(path, key)
+	}
+	return path + "[" + quote(key) + "]"
 }
 
 // value decodes one node into one field.
@@ -335,9 +405,45 @@ func (d *decoder) value(path string, n *yaml.Node, v reflect.Value, tag reflect.
 		v.Set(e.Addr())
 	case reflect.Slice:
 		d.list(path, n, v, tag)
+	case reflect.Map:
+		d.entries(path, n, v, tag)
 	default:
 		d.scalar(path, n, v, tag)
 	}
+}
+
+// entries decodes a mapping whose keys are the operator's. Blocks replace the default as a
+// whole; of single values those that are not named keep theirs.
+func (d *decoder) entries(path string, n *yaml.Node, v reflect.Value, tag reflect.StructTag) {
+	t := v.Type()
+	block, _ := blockType(t)
+	if isNull(n) {
+		return // a block whose keys are all commented out
+	}
+	if n.Kind != yaml.MappingNode {
+		cure := "write its keys indented below it, or {key: value}"
+		if t == reflect.TypeFor[Texts]() {
+			cure = "write {LANGUAGE: TEXT}, one for each language"
+		}
+		d.add(n, path, "", fault{"is " + what(n) + ", not a block of keys", cure})
+		return
+	}
+	m := reflect.MakeMap(t)
+	if block == nil {
+		for it := v.MapRange(); it.Next(); {
+			m.SetMapIndex(it.Key(), it.Value())
+		}
+	}
+	for _, p := range d.pairs(path, n) {
+		e := reflect.New(t.Elem()).Elem()
+		if block != nil {
+			e.Set(newElement(block).Addr()) // also where its keys are all left out
+		}
+		d.keys[mapPath(path, p.key.Value)] = p.key
+		d.value(mapPath(path, p.key.Value), p.value, e, tag)
+		m.SetMapIndex(reflect.ValueOf(p.key.Value), e)
+	}
+	v.Set(m)
 }
 
 func (d *decoder) list(path string, n *yaml.Node, v reflect.Value, tag reflect.StructTag) {
@@ -347,7 +453,7 @@ func (d *decoder) list(path string, n *yaml.Node, v reflect.Value, tag reflect.S
 		switch {
 		case isNull(n):
 			items = nil // a list whose entries are all commented out
-		case block != nil && (n.Kind != yaml.ScalarNode || shorthand[block] == ""):
+		case block != nil && (n.Kind != yaml.ScalarNode || shortKey(block, n) == ""):
 			d.add(n, path, "", fault{"is " + what(n) + ", not a list", "begin each entry with a dash"})
 			return
 		case n.Kind == yaml.MappingNode:
@@ -384,7 +490,8 @@ func newElement(t reflect.Type) reflect.Value {
 	return e
 }
 
-// shorthand names the key that one value stands for where a block is expected.
+// shorthand names the key that one value, or a list where the key holds one, stands for
+// where a block is expected.
 var shorthand = map[reflect.Type]string{
 	reflect.TypeFor[Member]():          "carrier",
 	reflect.TypeFor[SourceRule]():      "rule",
@@ -392,4 +499,25 @@ var shorthand = map[reflect.Type]string{
 	reflect.TypeFor[Alphanumeric]():    "rule",
 	reflect.TypeFor[CarrierReceipts](): "ask",
 	reflect.TypeFor[Retry]():           "default",
+	reflect.TypeFor[Windows]():         "days",
+	reflect.TypeFor[QuietRule]():       "rule` or `days",
+	reflect.TypeFor[SenderAt]():        "state",
+	reflect.TypeFor[TestRange]():       "range",
+}
+
+// shortKey is the key of a block that n stands for; empty: none.
+func shortKey(t reflect.Type, n *yaml.Node) string {
+	key := shorthand[t]
+	if t == reflect.TypeFor[QuietRule]() {
+		key = shortQuiet(n)
+	}
+	if n.Kind == yaml.ScalarNode {
+		return key
+	}
+	for _, f := range fieldsOf(t) {
+		if f.key == key && f.typ.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode {
+			return key
+		}
+	}
+	return ""
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"reflect"
 	"sync"
 	"time"
 )
@@ -49,6 +50,14 @@ func standard() standards {
 			Shares: Shares{Normal: 10, Bulk: 5},
 			Ported: Ported{Reload: time.Hour, MaxShrink: 0.05},
 			MO:     MO{Expiry: 5 * time.Minute},
+			Subscribers: Subscribers{
+				Cache:   250_000,
+				Unknown: UnknownLimit{Times: 3, Days: 30},
+				Code:    Code{TTL: 10 * time.Minute, Tries: 5, Digits: 6},
+				People:  20,
+			},
+			Blocklist: Blocklist{Reload: 10 * time.Minute},
+			API:       API{Bulk: Bulk{Max: 4 << 30, Keep: 7 * day}},
 		},
 		Listen: Listen{MaxSessions: 1000},
 		Account: Account{
@@ -103,6 +112,28 @@ func standard() standards {
 			Receipts:      "as_asked",
 		},
 		Member: Member{Weight: 1},
+		TestRange: TestRange{
+			Delay: 2 * time.Second,
+			Outcomes: map[string]string{
+				"0": "DELIVRD", "1": "DELIVRD", "2": "DELIVRD", "3": "DELIVRD", "4": "DELIVRD",
+				"5": "UNDELIV", "6": "EXPIRED", "7": "REJECTD", "8": "unknown", "9": "never",
+			},
+		},
+		Catalogue: Catalogue{
+			TimeZone: riyadh(),
+			Weekend:  []string{"fri", "sat"},
+			Categories: map[string]*Category{ // Saudi practice
+				"warning": {}, "service": {}, "personal": {},
+				"awareness":   {Permitted: daytime()},
+				"promotional": {Permitted: daytime(), SenderSuffix: "-AD"},
+			},
+		},
+		Service: Service{
+			Class:      "normal",
+			Mode:       "opt-in",
+			Unenrolled: "refuse",
+			Text:       TextOptions{Fold: true, Harakat: "keep", Tatweel: "keep", Digits: "keep", Punctuation: "keep"},
+		},
 	}
 }
 
@@ -116,13 +147,22 @@ type standards struct {
 	Hours      Hours
 	Route      Route
 	Member     Member
+	TestRange  TestRange
+	Catalogue  Catalogue
+	Service    Service
+}
+
+// daytime is when promotional and awareness messages are permitted.
+func daytime() *Windows {
+	const nine, ten = 9 * 60, 22 * 60
+	return &Windows{Days: []Span{{nine, ten}}, Weekend: []Span{{nine, ten}}}
 }
 
 // Default is the configuration that an empty file would mean, were it allowed: no
 // listener, account, carrier or route, and every other key at its default.
 func Default() *Config {
 	c := standard().Config
-	(&decoder{}).inherit(&c)
+	(&decoder{}).inherit(reflect.ValueOf(&c).Elem())
 	return &c
 }
 

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -51,6 +52,46 @@ func (d *decoder) derive(c *Config, mode fs.FileMode) {
 	for i, f := range c.Ported.Deltas {
 		d.exists(fmt.Sprintf("ported.deltas[%d]", i), f)
 	}
+	d.deriveKey(c)
+	if c.Blocklist.File != "" {
+		d.exists("blocklist.file", c.Blocklist.File)
+	}
+}
+
+// deriveKey reads the registry's key where a file is named. The one that the gateway makes
+// itself is only looked at.
+func (d *decoder) deriveKey(c *Config) {
+	const at = "subscribers.key_file"
+	if c.Subscribers.KeyFile == "" {
+		path := c.SubscribersKeyFile()
+		if _, mode, err := d.opts.ReadFile(path); err == nil && mode&0o077 != 0 {
+			d.warn("subscribers", d.shownPath(path), fmt.Sprintf("can be read by others (mode %04o)", mode.Perm()), "chmod 600 "+path)
+		}
+		return
+	}
+	c.Subscribers.Key = d.secretFile(at, c.Subscribers.KeyFile)
+	if k := c.Subscribers.Key; !k.IsZero() && !keyForm.MatchString(k.Reveal()) {
+		d.bad(at, d.shownPath(c.Subscribers.KeyFile), "is not a key of 64 hex digits", "give the file back, or make one for an empty registry with openssl rand -hex 32")
+	}
+}
+
+var keyForm = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
+
+// deriveCatalogue fills what a service's quiet_hours leave open.
+func (d *decoder) deriveCatalogue(c *Catalogue) {
+	for i := range c.Services {
+		s, at := &c.Services[i], fmt.Sprintf("services[%d].quiet_hours", i)
+		q := &s.QuietHours
+		if d.given(at+".days") || d.given(at+".weekend") {
+			q.Own = &q.Windows
+		}
+		if q.Rule == "" {
+			q.Rule = "hold"
+			if (s.Class == "urgent" || s.Kind == "otp") && q.Own == nil {
+				q.Rule = "allow"
+			}
+		}
+	}
 }
 
 func (d *decoder) deriveCarrier(at string, c *Carrier, mode fs.FileMode) {
@@ -87,17 +128,33 @@ func (d *decoder) deriveCarrier(at string, c *Carrier, mode fs.FileMode) {
 		}
 	}
 	for i := range c.TLVs {
-		t, path := &c.TLVs[i], fmt.Sprintf("%s.tlvs[%d]", at, i)
-		t.Octets = []byte(t.Value)
-		if t.Hex == "" {
-			continue
-		}
-		octets, err := hex.DecodeString(strings.ReplaceAll(t.Hex, " ", ""))
-		if err != nil {
-			d.bad(path+".hex", t.Hex, "is not octets in hex", "write two hex digits for each octet")
-		}
-		t.Octets = octets
+		d.octets(fmt.Sprintf("%s.tlvs[%d]", at, i), &c.TLVs[i])
 	}
+	for i := range c.Free.Markers {
+		m, path := &c.Free.Markers[i], fmt.Sprintf("%s.free.markers[%d]", at, i)
+		if m.BillingIdentification != "" {
+			m.TLVs = append(m.TLVs, TLV{Tag: 0x060B, Octets: d.hexOctets(path+".billing_identification", m.BillingIdentification)})
+		}
+		if m.TLV != nil {
+			d.octets(path+".tlv", m.TLV)
+			m.TLVs = append(m.TLVs, *m.TLV)
+		}
+	}
+}
+
+func (d *decoder) octets(at string, t *TLV) {
+	t.Octets = []byte(t.Value)
+	if t.Hex != "" {
+		t.Octets = d.hexOctets(at+".hex", t.Hex)
+	}
+}
+
+func (d *decoder) hexOctets(at, s string) []byte {
+	octets, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	if err != nil {
+		d.bad(at, s, "is not octets in hex", "write two hex digits for each octet")
+	}
+	return octets
 }
 
 // settle leaves one field for what two keys may say, once both have been checked.
@@ -115,6 +172,14 @@ func settle(c *Config) {
 		}
 		if k.ReceiverAddr != "" {
 			k.ReceiverAddrs, k.ReceiverAddr = []string{k.ReceiverAddr}, ""
+		}
+	}
+	if c.Catalogue == nil {
+		return
+	}
+	for i := range c.Catalogue.Services {
+		if s := &c.Catalogue.Services[i]; len(s.Template) > 0 {
+			s.Templates, s.Template = []Template{{Version: 1, Text: s.Template}}, nil
 		}
 	}
 }

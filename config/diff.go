@@ -3,8 +3,10 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // ChangeKind is what happened to a key.
@@ -19,7 +21,7 @@ const (
 
 // Change is one difference between two configurations. Blocks of a list are told by
 // their name (accounts[civil-affairs]), not by their place: moving one changes nothing,
-// but for routes and mobile-originated routes, where the order among equals decides.
+// but where the order among equals decides: routes, mobile-originated routes, overrides.
 type Change struct {
 	Kind     ChangeKind
 	Path     string // accounts[civil-affairs].throughput
@@ -57,6 +59,17 @@ func Diff(old, new *Config) []Change {
 	return d.changes
 }
 
+// catalogue tells what is different in the services, where there are some before and after:
+// that they come or go as a whole is told by the file's name.
+func (d *differ) catalogue(a, b *Catalogue) {
+	if a == nil || b == nil {
+		return
+	}
+	k := differ{old: reflect.ValueOf(a).Elem(), new: reflect.ValueOf(b).Elem()}
+	k.block("catalogue", k.old, k.new)
+	d.changes = append(d.changes, k.changes...)
+}
+
 type differ struct {
 	old, new reflect.Value // the roots, where inherited values come from
 	changes  []Change
@@ -74,11 +87,24 @@ func (d *differ) block(path string, a, b reflect.Value) {
 			continue
 		}
 		d.value(at, x, y)
+		if c, ok := a.Interface().(Config); ok && f.key == "catalogue" {
+			d.catalogue(c.Catalogue, b.Interface().(Config).Catalogue)
+		}
+	}
+	if t, ok := a.Interface().(Subscribers); ok {
+		u := b.Interface().(Subscribers)
+		d.behind(join(path, "key_file"), t.Key, u.Key, t.KeyFile == u.KeyFile)
 	}
 	if t, ok := a.Interface().(Admin); ok { // the token is behind its file's name
-		if u := b.Interface().(Admin); !t.Token.Equal(u.Token) && t.TokenFile == u.TokenFile {
-			d.changes = append(d.changes, Change{Changed, join(path, "token_file"), t.Token.String(), u.Token.String()})
-		}
+		u := b.Interface().(Admin)
+		d.behind(join(path, "token_file"), t.Token, u.Token, t.TokenFile == u.TokenFile)
+	}
+}
+
+// behind tells that a file of the same name holds another secret.
+func (d *differ) behind(path string, a, b Secret, sameFile bool) {
+	if sameFile && !a.Equal(b) {
+		d.changes = append(d.changes, Change{Changed, path, a.String(), b.String()})
 	}
 }
 
@@ -120,8 +146,32 @@ func (d *differ) value(path string, a, b reflect.Value) {
 			d.named(path, a, b)
 			return
 		}
+	case t.Kind() == reflect.Map:
+		d.entries(path, a, b)
+		return
 	}
 	d.changes = append(d.changes, Change{Changed, path, format(a), format(b)})
+}
+
+// entries compares two maps key by key.
+func (d *differ) entries(path string, a, b reflect.Value) {
+	all := reflect.MakeMap(a.Type())
+	for _, m := range []reflect.Value{a, b} {
+		for it := m.MapRange(); it.Next(); {
+			all.SetMapIndex(it.Key(), it.Value())
+		}
+	}
+	for _, k := range sortedKeys(all) {
+		at, key := path+"."+k, reflect.ValueOf(k)
+		switch x, y := a.MapIndex(key), b.MapIndex(key); {
+		case !x.IsValid():
+			d.changes = append(d.changes, Change{Kind: Added, Path: at})
+		case !y.IsValid():
+			d.changes = append(d.changes, Change{Kind: Removed, Path: at})
+		default:
+			d.value(at, x, y)
+		}
+	}
 }
 
 // identified is a block of a list that is told by name.
@@ -146,9 +196,14 @@ func (d *differ) named(path string, a, b reflect.Value) {
 			d.changes = append(d.changes, Change{Kind: Added, Path: path + "[" + n + "]"})
 		}
 	}
-	if e := a.Type().Elem(); (e == reflect.TypeFor[Route]() || e == reflect.TypeFor[MORoute]()) && !reflect.DeepEqual(kept, keptNow) {
+	if ordered[a.Type().Elem()] && !reflect.DeepEqual(kept, keptNow) {
 		d.changes = append(d.changes, Change{Changed, path, strings.Join(kept, "; "), strings.Join(keptNow, "; ")})
 	}
+}
+
+// ordered are the lists in which the order decides among equals.
+var ordered = map[reflect.Type]bool{
+	reflect.TypeFor[Route](): true, reflect.TypeFor[MORoute](): true, reflect.TypeFor[Override](): true,
 }
 
 type names struct {
@@ -194,6 +249,16 @@ func same(a, b reflect.Value) bool {
 			}
 		}
 		return true
+	case reflect.Map:
+		if a.Len() != b.Len() {
+			return false
+		}
+		for it := a.MapRange(); it.Next(); {
+			if y := b.MapIndex(it.Key()); !y.IsValid() || !same(it.Value(), y) {
+				return false
+			}
+		}
+		return true
 	case reflect.Struct:
 		if _, scalar := scalars[a.Type()]; scalar {
 			break
@@ -206,6 +271,18 @@ func same(a, b reflect.Value) bool {
 		return true
 	}
 	return reflect.DeepEqual(a.Interface(), b.Interface())
+}
+
+// oneLine keeps a text that has line ends on the line of its change, and a book off it.
+func oneLine(s string) string {
+	const most = 400
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most-3]) + "..."
+	}
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 // format writes a value as the file would.
@@ -231,6 +308,17 @@ func format(v reflect.Value) string {
 			parts[i] = format(v.Index(i))
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
+	case reflect.Map:
+		if v.Len() == 0 {
+			return ""
+		}
+		var parts []string
+		for _, k := range sortedKeys(v) {
+			parts = append(parts, k+": "+format(v.MapIndex(reflect.ValueOf(k))))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	case reflect.String:
+		return oneLine(v.String())
 	case reflect.Struct:
 		var parts []string
 		std := newElement(v.Type())

@@ -1,9 +1,13 @@
-// Package config reads Masar's YAML file into typed, defaulted, checked values.
+// Package config reads Masar's YAML file, and the catalogue file that it names, into typed,
+// defaulted, checked values.
 //
 //	config.go    the top of the file and its small sections
 //	account.go   who may bind to us and what it may do
 //	carrier.go   whom we bind to and how it likes its PDUs
 //	route.go     which destination goes over which carriers
+//	subscribers.go  people, blocklist, keywords, API keys, test numbers
+//	catalogue.go the catalogue file: agencies, senders, services and their templates
+//	calendar.go  its hours, weekends, holidays and overrides
 //	defaults.go  every default, in one literal
 //	hours.go     when a carrier may be sent to
 //	values.go    durations, rates, sizes, percentages, zones, statuses as people write them
@@ -14,7 +18,9 @@
 //	inherit.go   what is not said in a block is taken from the one above it
 //	derive.go    fields that stand for several keys; secrets and certificates from files
 //	check.go     what one value cannot tell: references, contradictions,
-//	             doubles (check_account.go, check_carrier.go, check_route.go)
+//	             doubles (check_account.go, check_carrier.go, check_route.go,
+//	             check_catalogue.go, check_calendar.go, check_template.go; what the two
+//	             files say of each other: check_links.go, check_subscribers.go)
 //	diff.go      what a reload changes
 //	mistake.go   how a mistake is told: file:line:column, key path, value, rule, cure
 //

@@ -1,16 +1,13 @@
 package config
 
 import (
-	"fmt"
 	"reflect"
 	"strings"
 )
 
 // inherit fills what the file leaves unsaid from the keys that the inherit tags name:
 // an account's validity from validity, its park from its own window.
-func (d *decoder) inherit(c *Config) {
-	d.inheritIn("", reflect.ValueOf(c).Elem(), reflect.ValueOf(c).Elem())
-}
+func (d *decoder) inherit(root reflect.Value) { d.inheritIn("", root, root) }
 
 func (d *decoder) inheritIn(path string, block, root reflect.Value) {
 	for _, f := range fieldsOf(block.Type()) {
@@ -23,17 +20,7 @@ func (d *decoder) inheritIn(path string, block, root reflect.Value) {
 			d.fill(at, v, lookup(source, from))
 			continue
 		}
-		if v.Kind() == reflect.Pointer && !v.IsNil() {
-			v = v.Elem()
-		}
-		switch {
-		case isBlock(v.Type()):
-			d.inheritIn(at, v, root)
-		case f.typ.Kind() == reflect.Slice && isBlock(f.typ.Elem()):
-			for i := range v.Len() {
-				d.inheritIn(fmt.Sprintf("%s[%d]", at, i), v.Index(i), root)
-			}
-		}
+		blocksIn(at, v, func(path string, block reflect.Value) { d.inheritIn(path, block, root) })
 	}
 }
 

@@ -91,27 +91,65 @@ func readRegular(path string) ([]byte, fs.FileMode, error) {
 	return data, st.Mode(), err
 }
 
+func newDecoder(file string, root reflect.Type, o ParseOptions) *decoder {
+	return &decoder{
+		file: file, dir: filepath.Dir(file), root: root, opts: o,
+		places: map[string]*yaml.Node{}, keys: map[string]*yaml.Node{}, failed: map[string]bool{},
+	}
+}
+
 func (o ParseOptions) parse(name string, data []byte, mode fs.FileMode) (*Config, []Warning, error) {
-	d := &decoder{
-		file: name, dir: filepath.Dir(name), opts: o,
-		places: map[string]*yaml.Node{}, failed: map[string]bool{},
-	}
+	d := newDecoder(name, reflect.TypeFor[Config](), o)
 	c := standard().Config
-	root := d.document(data)
-	if root != nil {
-		d.places[""] = root
-		d.block("", root, reflect.ValueOf(&c).Elem())
-		d.absent("", reflect.ValueOf(&c).Elem())
-		d.inherit(&c)
+	var k *decoder // of the catalogue; nil: there is none to check
+	if d.decode(data, reflect.ValueOf(&c).Elem()) {
 		d.derive(&c, mode)
+		k = d.catalogue(&c)
 		d.check(&c)
+		crossCheck(d, k, &c)
 	}
-	if len(d.mistakes) > 0 {
-		d.mistakes.sort()
-		return nil, d.warnings, d.mistakes
+	// All of one file, then all of the other.
+	mistakes, warnings := d.mistakes, d.warnings
+	mistakes.sort()
+	if k != nil {
+		k.mistakes.sort()
+		mistakes, warnings = append(mistakes, k.mistakes...), append(warnings, k.warnings...)
+	}
+	if len(mistakes) > 0 {
+		return nil, warnings, mistakes
 	}
 	settle(&c)
-	return &c, d.warnings, nil
+	return &c, warnings, nil
+}
+
+// decode fills root from a file: what it says, what stands in for what it leaves out, and
+// what is taken from other keys. false: it is no YAML.
+func (d *decoder) decode(data []byte, root reflect.Value) bool {
+	n := d.document(data)
+	if n == nil {
+		return false
+	}
+	d.places[""] = n
+	d.block("", n, root)
+	d.absent("", root)
+	d.inherit(root)
+	return true
+}
+
+// catalogue reads the file that c names, and returns its decoder. nil: none is named, it
+// cannot be read, or nothing can be made of it.
+func (d *decoder) catalogue(c *Config) *decoder {
+	data, _ := d.read("catalogue", c.CatalogueFile)
+	if data == nil {
+		return nil
+	}
+	k := newDecoder(c.CatalogueFile, reflect.TypeFor[Catalogue](), d.opts)
+	cat := standard().Catalogue
+	if k.decode(data, reflect.ValueOf(&cat).Elem()) {
+		k.deriveCatalogue(&cat)
+		c.Catalogue = &cat
+	}
+	return k
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line \d+: )?(.*)$`)
@@ -140,7 +178,7 @@ func (d *decoder) document(data []byte) (root *yaml.Node) {
 	}
 	switch {
 	case errors.Is(err, io.EOF) || err == nil && (len(doc.Content) == 0 || isNull(doc.Content[0])):
-		broken(1, 1, fault{"the file is empty", "begin with listen, carriers and routes; examples/masar.yaml shows them"})
+		broken(1, 1, fault{"the file is empty", "begin with " + d.begin()})
 		return nil
 	case err != nil:
 		rule := err.Error()
@@ -152,7 +190,7 @@ func (d *decoder) document(data []byte) (root *yaml.Node) {
 		return nil
 	case doc.Content[0].Kind != yaml.MappingNode:
 		n := doc.Content[0]
-		broken(n.Line, n.Column, fault{"the file is " + what(n) + ", not a block of keys", "begin with listen:, carriers: and routes:; examples/masar.yaml shows them"})
+		broken(n.Line, n.Column, fault{"the file is " + what(n) + ", not a block of keys", "begin with " + d.begin()})
 		return nil
 	}
 	size, loop := expanded(doc.Content[0], map[*yaml.Node]int{})
@@ -165,6 +203,14 @@ func (d *decoder) document(data []byte) (root *yaml.Node) {
 		return nil
 	}
 	return doc.Content[0]
+}
+
+// begin is what a file needs at least.
+func (d *decoder) begin() string {
+	if d.root == reflect.TypeFor[Catalogue]() {
+		return "languages, agencies and services; examples/catalogue.yaml shows them"
+	}
+	return "listen, carriers and routes; examples/masar.yaml shows them"
 }
 
 // brokenLine is the first line with which the file breaks as it does as a whole. The
@@ -250,17 +296,10 @@ func (d *decoder) absent(path string, v reflect.Value) {
 			if err := yaml.Unmarshal([]byte(text), &n); err != nil {
 				panic("config: absent tag of " + at) // a tag of ours
 			}
-			quiet := &decoder{places: map[string]*yaml.Node{}, failed: map[string]bool{}}
+			quiet := newDecoder("", d.root, ParseOptions{})
 			quiet.value(at, n.Content[0], fv, f.tag)
 		}
-		switch {
-		case isBlock(f.typ):
-			d.absent(at, fv)
-		case f.typ.Kind() == reflect.Slice && isBlock(f.typ.Elem()):
-			for i := range fv.Len() {
-				d.absent(fmt.Sprintf("%s[%d]", at, i), fv.Index(i))
-			}
-		}
+		blocksIn(at, fv, d.absent)
 	}
 }
 

@@ -67,7 +67,7 @@ func meanings(t *testing.T) map[string]string {
 }
 
 // schema walks the structs and lists every key with its full path.
-func schema(t *testing.T) []known {
+func schema(t *testing.T, root reflect.Value) []known {
 	t.Helper()
 	texts := meanings(t)
 	var all []known
@@ -87,9 +87,9 @@ func schema(t *testing.T) []known {
 			if from != "" {
 				inherit = from + "." + f.key
 			}
-			block, list := blockType(f.typ)
-			if list {
-				at += "[]"
+			block, of := blockType(f.typ)
+			if block != nil {
+				at += of
 			}
 			k := known{row{at, typeText(f), standardText(f, v, inherit), meaning, ""}, f, v}
 			if eg := f.tag.Get("eg"); eg != "" {
@@ -100,7 +100,7 @@ func schema(t *testing.T) []known {
 			all = append(all, k)
 			if block != nil {
 				inner := v
-				if list || v.Kind() == reflect.Pointer {
+				if of != "" || v.Kind() == reflect.Pointer {
 					inner = newElement(block)
 					inherit = ""
 				}
@@ -108,15 +108,34 @@ func schema(t *testing.T) []known {
 			}
 		}
 	}
-	walk("", reflect.ValueOf(standard().Config), "")
+	walk("", root, "")
 	return all
+}
+
+// parts are the two files: what their tables in the reference are marked with, and the keys.
+func parts(t *testing.T) map[string][]known {
+	t.Helper()
+	std := standard()
+	return map[string][]known{
+		"keys":      schema(t, reflect.ValueOf(std.Config)),
+		"catalogue": schema(t, reflect.ValueOf(std.Catalogue)),
+	}
+}
+
+// everyKey is both files' keys.
+func everyKey(t *testing.T) []known {
+	t.Helper()
+	p := parts(t)
+	return append(p["keys"], p["catalogue"]...)
 }
 
 func typeText(f field) string {
 	t, lead := f.typ, ""
-	switch block, list := blockType(t); {
-	case list:
+	switch block, of := blockType(t); {
+	case block != nil && of == "[]":
 		return "list of blocks"
+	case block != nil && of != "":
+		return "blocks by name"
 	case block != nil && shorthand[block] != "":
 		return "block, or its `" + shorthand[block] + "`"
 	case block != nil:
@@ -124,6 +143,8 @@ func typeText(f field) string {
 	}
 	if t.Kind() == reflect.Slice {
 		t, lead = t.Elem(), "list of "
+	} else if t.Kind() == reflect.Map && t.Elem().Kind() == reflect.String && f.tag.Get("one") != "" {
+		t, lead = t.Elem(), "by name: "
 	}
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -161,6 +182,17 @@ func typeText(f field) string {
 		return lead + "network"
 	case reflect.TypeFor[Status]():
 		return lead + "status"
+	case reflect.TypeFor[Span]():
+		return lead + "span"
+	case reflect.TypeFor[Day]():
+		return "date"
+	case reflect.TypeFor[NumberRange]():
+		return "range of numbers"
+	case reflect.TypeFor[Texts]():
+		return "text by language"
+	}
+	if t.Kind() == reflect.Map {
+		return "by name"
 	}
 	switch {
 	case f.tag.Get("path") != "":
@@ -174,16 +206,16 @@ func typeText(f field) string {
 }
 
 func standardText(f field, v reflect.Value, inherit string) string {
-	switch block, list := blockType(f.typ); {
+	switch block, of := blockType(f.typ); {
 	case f.tag.Get("need") != "":
 		return "required"
 	case f.tag.Get("absent") != "":
 		return "`" + f.tag.Get("absent") + "`"
 	case inherit != "":
 		return "as `" + strings.TrimPrefix(inherit, ".") + "`"
-	case block != nil && !list && v.Kind() != reflect.Pointer:
+	case block != nil && of == "" && v.Kind() != reflect.Pointer:
 		return ""
-	case v.Kind() == reflect.Slice && v.Len() == 0, v.Kind() == reflect.Pointer, v.Kind() == reflect.String && v.Len() == 0, v.Type() == reflect.TypeFor[Secret]():
+	case (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0, v.Type() == reflect.TypeFor[Day](), v.Kind() == reflect.Pointer, v.Kind() == reflect.String && v.Len() == 0, v.Type() == reflect.TypeFor[Secret]():
 		return "none"
 	case v.Type() == reflect.TypeFor[Size]() || v.Type() == reflect.TypeFor[Rate]():
 		if v.IsZero() {
@@ -207,26 +239,28 @@ func section(all []known, name string) []row {
 }
 
 var (
-	tableMark = regexp.MustCompile(`(?s)<!-- keys: (\w+) -->\n(.*?)<!-- end -->`)
+	tableMark = regexp.MustCompile(`(?s)<!-- (keys|catalogue): (\w+) -->\n(.*?)<!-- end -->`)
+	tableOpen = regexp.MustCompile(`^<!-- (keys|catalogue): `)
 	tableLine = regexp.MustCompile("^\\| `([^`]+)` \\| (.*?) \\| (.*?) \\| (.*) \\| (.*) \\|$")
 )
 
 const tableHead = "| key | type | default | meaning | example |\n|---|---|---|---|---|\n"
 
 func TestTheReferenceHoldsTheTablesOfTheStructs(t *testing.T) {
-	all := schema(t)
+	all := parts(t)
 	doc, err := os.ReadFile(reference)
 	if err != nil {
 		t.Fatal(err)
 	}
 	fresh := tableMark.ReplaceAllStringFunc(string(doc), func(m string) string {
-		name := tableMark.FindStringSubmatch(m)[1]
-		rows := section(all, name)
+		of := tableMark.FindStringSubmatch(m)
+		part, name := of[1], of[2]
+		rows := section(all[part], name)
 		if len(rows) == 0 {
 			t.Errorf("a table %q, but there is no such section", name)
 		}
 		var b strings.Builder
-		fmt.Fprintf(&b, "<!-- keys: %s -->\n%s", name, tableHead)
+		fmt.Fprintf(&b, "<!-- %s: %s -->\n%s", part, name, tableHead)
 		for _, r := range rows {
 			fmt.Fprintln(&b, r)
 		}
@@ -256,59 +290,72 @@ func TestEveryKeyIsDocumentedOnceWithItsDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	documented := map[string]string{}
+	documented := map[string]string{} // by part and key: both files have a time_zone
+	part := ""
 	for i, line := range strings.Split(string(doc), "\n") {
+		if m := tableOpen.FindStringSubmatch(line); m != nil {
+			part = m[1] + " "
+		}
 		m := tableLine.FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
-		if _, twice := documented[m[1]]; twice {
+		if _, twice := documented[part+m[1]]; twice {
 			t.Errorf("docs/config.md:%d: %s a second time", i+1, m[1])
 		}
-		documented[m[1]] = m[3]
+		documented[part+m[1]] = m[3]
 	}
-	std := Default()
-	for _, k := range schema(t) {
-		path := k.key
-		if block, _ := blockType(k.field.typ); block != nil && !strings.Contains(path, ".") {
-			continue // a section of its own
-		}
-		said, ok := documented[path]
-		delete(documented, path)
-		if !ok {
-			t.Errorf("%s is not documented", path)
-			continue
-		}
-		bare := strings.Trim(said, "`")
-		switch {
-		case said == "required":
-			if k.field.tag.Get("need") == "" {
-				t.Errorf("%s is said to be required", path)
-			}
-		case strings.HasPrefix(said, "as `"):
-			from := strings.Trim(strings.TrimPrefix(said, "as "), "`")
-			if from != strings.TrimPrefix(k.field.tag.Get("inherit"), ".") && !strings.HasSuffix(from, "."+k.field.key) {
-				t.Errorf("%s is said to be as %s", path, from)
-			}
-			if from != "window" {
-				lookup(reflect.ValueOf(std).Elem(), from) // panics where there is no such key
-			}
-		case said == "none" || said == "":
-			if !k.value.IsZero() && k.value.Kind() != reflect.Struct {
-				t.Errorf("%s is said to have no default, it is %s", path, format(k.value))
-			}
-		case k.field.tag.Get("absent") != "":
-			if bare != k.field.tag.Get("absent") {
-				t.Errorf("%s is said to be %s", path, bare)
-			}
-		default:
-			if v := decoded(t, path, bare, k.field); !same(v, k.value) {
-				t.Errorf("%s is said to be %s, it is %s", path, bare, format(k.value))
-			}
+	roots := map[string]reflect.Value{"keys": reflect.ValueOf(Default()).Elem(), "catalogue": reflect.ValueOf(standard().Catalogue)}
+	for part, keys := range parts(t) {
+		for _, k := range keys {
+			checkDocumented(t, part, k, roots[part], documented)
 		}
 	}
 	for path := range documented {
 		t.Errorf("%s is documented and is no key", path)
+	}
+}
+
+// checkDocumented compares what the reference says of one key's default with the literal.
+func checkDocumented(t *testing.T, part string, k known, root reflect.Value, documented map[string]string) {
+	t.Helper()
+	path := k.key
+	if block, _ := blockType(k.field.typ); block != nil && !strings.Contains(path, ".") {
+		return // a section of its own
+	}
+	said, ok := documented[part+" "+path]
+	delete(documented, part+" "+path)
+	if !ok {
+		t.Errorf("%s is not documented", path)
+		return
+	}
+	bare := strings.Trim(said, "`")
+	switch {
+	case said == "required":
+		if k.field.tag.Get("need") == "" {
+			t.Errorf("%s is said to be required", path)
+		}
+	case strings.HasPrefix(said, "as `"):
+		from := strings.Trim(strings.TrimPrefix(said, "as "), "`")
+		if from != strings.TrimPrefix(k.field.tag.Get("inherit"), ".") && !strings.HasSuffix(from, "."+k.field.key) {
+			t.Errorf("%s is said to be as %s", path, from)
+		}
+		if strings.HasPrefix(k.field.tag.Get("inherit"), ".") {
+			return // of the same block
+		}
+		lookup(root, from) // panics where there is no such key
+	case said == "none" || said == "":
+		if !k.value.IsZero() && k.value.Kind() != reflect.Struct {
+			t.Errorf("%s is said to have no default, it is %s", path, format(k.value))
+		}
+	case k.field.tag.Get("absent") != "":
+		if bare != k.field.tag.Get("absent") {
+			t.Errorf("%s is said to be %s", path, bare)
+		}
+	default:
+		if v := decoded(t, path, bare, k.field); !same(v, k.value) {
+			t.Errorf("%s is said to be %s, it is %s", path, bare, format(k.value))
+		}
 	}
 }
 
@@ -319,8 +366,7 @@ func decoded(t *testing.T, path, text string, f field) reflect.Value {
 	if err := yaml.Unmarshal([]byte(text), &n); err != nil {
 		t.Fatalf("%s: %q: %v", path, text, err)
 	}
-	d := &decoder{file: "docs", places: map[string]*yaml.Node{}, failed: map[string]bool{},
-		opts: ParseOptions{StatusName: statusNames, Env: func(string) (string, bool) { return "x", true }}}
+	d := newDecoder("docs", reflect.TypeFor[Config](), ParseOptions{StatusName: statusNames, Env: func(string) (string, bool) { return "x", true }})
 	tag := f.tag
 	if f.tag.Get("path") != "" {
 		tag = "" // as written, not where it would lie
@@ -334,7 +380,7 @@ func decoded(t *testing.T, path, text string, f field) reflect.Value {
 }
 
 func TestEveryExampleIsReadable(t *testing.T) {
-	for _, k := range schema(t) {
+	for _, k := range everyKey(t) {
 		if eg := k.field.tag.Get("eg"); eg != "" {
 			decoded(t, k.key, eg, k.field)
 		}
@@ -343,7 +389,7 @@ func TestEveryExampleIsReadable(t *testing.T) {
 
 // A default that its own rule refuses would only be found by an operator who writes it out.
 func TestEveryDefaultKeepsItsRule(t *testing.T) {
-	for _, k := range schema(t) {
+	for _, k := range everyKey(t) {
 		if block, _ := blockType(k.field.typ); block != nil || k.field.tag.Get("need")+k.field.tag.Get("inherit")+k.field.tag.Get("absent") != "" {
 			continue
 		}

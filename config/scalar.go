@@ -23,6 +23,9 @@ var scalars = map[reflect.Type]func(*decoder, string) (any, *fault){
 	reflect.TypeFor[Clock]():            plain(parseClock),
 	reflect.TypeFor[Secret]():           (*decoder).secret,
 	reflect.TypeFor[netip.Prefix]():     plain(parsePrefix),
+	reflect.TypeFor[Span]():             plain(parseSpan),
+	reflect.TypeFor[Day]():              plain(parseDay),
+	reflect.TypeFor[NumberRange]():      plain(parseNumberRange),
 	reflect.TypeFor[Status](): func(d *decoder, s string) (any, *fault) {
 		return parseStatus(s, d.opts.StatusName)
 	},
