@@ -243,6 +243,12 @@ type Batch struct {
 	Changes  []Change
 	Once     *Once     // with a key known before nothing is applied: see Apply's errors
 	Bookmark *Bookmark // how far a bulk job is with this batch
+
+	// Decided, where it is set, is called inside Apply with what becomes of the changes,
+	// once, just before the write that stores them: it may finish Bookmark, so that what
+	// a bulk job counts is exact whenever it is killed. It must not block, call the
+	// Registry, or keep the slice.
+	Decided func([]Outcome)
 }
 
 // Once makes a request repeatable: the key is its channel and the caller's idempotency
