@@ -1,9 +1,10 @@
 package service
 
 import (
+	"cmp"
+	"slices"
+	"strconv"
 	"time"
-
-	"masar/number"
 )
 
 // Options is what a Catalogue is made of: the configuration's values, as written.
@@ -28,6 +29,23 @@ type Agency struct {
 
 // Texts is one text in several languages.
 type Texts map[string]string
+
+// In is the text in the first of these languages that it has, and which that was. Where it
+// has none of them it is the one whose language comes first in the alphabet, so that a
+// name is never empty while there is one.
+func (t Texts) In(languages ...string) (text, language string) {
+	for _, l := range languages {
+		if text := t[l]; text != "" {
+			return text, l
+		}
+	}
+	for l, some := range t {
+		if some != "" && (language == "" || l < language) {
+			text, language = some, l
+		}
+	}
+	return text, language
+}
 
 // A Category is the regulator's: when such messages are permitted, and how their senders
 // are written. The five of Saudi practice are warning, service, awareness, personal and
@@ -59,11 +77,29 @@ type Day struct {
 	Day   int
 }
 
-// Override replaces hours within its dates.
+// String writes 2027-03-09.
+func (d Day) String() string { return d.at(time.UTC).Format(time.DateOnly) }
+
+// Compare is negative when d is before e, 0 when they are one day.
+func (d Day) Compare(e Day) int {
+	return cmp.Or(cmp.Compare(d.Year, e.Year), cmp.Compare(d.Month, e.Month), cmp.Compare(d.Day, e.Day))
+}
+
+// at is the first moment of the day in a zone, or close to it where midnight was skipped.
+func (d Day) at(zone *time.Location) time.Time {
+	return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, zone)
+}
+
+// In reports whether a day is one of these.
+func (d *Dates) In(day Day) bool { return day.Compare(d.From) >= 0 && day.Compare(d.To) <= 0 }
+
+// Override replaces hours on its dates: those of the calendar, of agencies and of services
+// alike, for who sleeps in the morning throughout Ramadan does so whoever writes to him. A
+// service that does not hold does not begin to.
 type Override struct {
 	Dates
 	Quiet     *Windows            // nil: unchanged
-	Permitted map[string]*Windows // by category; absent: unchanged
+	Permitted map[string]*Windows // by category; absent: unchanged; nil: at any time
 }
 
 // Windows are spans of the day: on working days, and on weekends and holidays where those
@@ -102,6 +138,16 @@ const (
 	SenderSuspended
 )
 
+var senderStates = [...]string{"pending", "active", "suspended"}
+
+func (s SenderState) String() string { return nameOf(senderStates[:], uint8(s)) }
+
+// SenderStateOf reads a state as the configuration writes it.
+func SenderStateOf(name string) (SenderState, bool) {
+	i := slices.Index(senderStates[:], name)
+	return SenderState(max(i, 0)), i >= 0
+}
+
 // Kind is what a service tells.
 type Kind uint8
 
@@ -115,6 +161,16 @@ const (
 	OneTimeCode
 )
 
+var kindNames = [...]string{"expiry", "record", "violation", "appointment", "security", "otp"}
+
+func (k Kind) String() string { return nameOf(kindNames[:], uint8(k)) }
+
+// KindOf reads a kind as the configuration writes it.
+func KindOf(name string) (Kind, bool) {
+	i := slices.Index(kindNames[:], name)
+	return Kind(max(i, 0)), i >= 0
+}
+
 // Mode says whom a service may be sent to.
 type Mode uint8
 
@@ -123,6 +179,16 @@ const (
 	OptIn Mode = iota
 	Mandatory
 )
+
+var modeNames = [...]string{"opt-in", "mandatory"}
+
+func (m Mode) String() string { return nameOf(modeNames[:], uint8(m)) }
+
+// ModeOf reads a mode as the configuration writes it.
+func ModeOf(name string) (Mode, bool) {
+	i := slices.Index(modeNames[:], name)
+	return Mode(max(i, 0)), i >= 0
+}
 
 // A Service is one kind of notice.
 type Service struct {
@@ -146,8 +212,10 @@ type Service struct {
 	Versions []Version // templates, by ValidFrom; empty: it has none
 
 	// Set by New.
-	agency *Agency
-	index  int
+	agency  *Agency
+	hours   *hours    // nil: never held
+	wording []wording // as Versions, by ValidFrom
+	allowed []string  // Domains as they are compared: lower case, IDNA
 }
 
 // TextOptions is what is done to a text before it is stored. The zero value keeps it.
@@ -211,22 +279,47 @@ type Answer struct {
 	Hold     time.Time // zero: it may leave now; else when it may. Only with Allowed
 }
 
-// Contracts of the functions of this package that the other rooms call:
-//
-//	func New(o Options) (*Catalogue, error)                       every *Mistake joined
-//	func (c *Catalogue) Service(code string) *Service             nil: unknown
-//	func (c *Catalogue) ServiceBytes(code []byte) *Service        without allocating
-//	func (c *Catalogue) Agency(code string) *Agency
-//	func (c *Catalogue) Services() []*Service                     in order of the file
-//	func (c *Catalogue) Languages() []string
-//	func (c *Catalogue) Judge(q Question) Answer                  enrolment, blocklist, suspension, then hours
-//	func (c *Catalogue) OpensAt(s *Service, now time.Time) time.Time   hours alone; zero: open now. Cheap: the answer is cached till it changes
-//	func (c *Catalogue) MaySend(sender string, s *Service) Reason      Allowed or SenderUnknown
-//	func (c *Catalogue) ActiveAt(sender, carrier string, now time.Time) bool  true for a sender the registry does not know
-//	func (c *Catalogue) SenderOf(s *Service) string
-//	func (c *Catalogue) Render(s *Service, language string, params map[string]string, now time.Time) (Rendered, error)  error: *ParamError{Param, Rule}, all joined
-//	func (c *Catalogue) Links(text string, s *Service) (foreign string, ok bool)   ok: every link leads to a registered domain
-//	type Rendered struct { Text, Language string; Version int }; func (Rendered) Template(s) string "IDREN/2/ar"
-//	func (t Texts) In(languages ...string) (text, language string)
+// A Catalogue is Options that were found sound, made quick to ask. It never changes, and
+// all methods may be called from any goroutine.
+type Catalogue struct {
+	languages  []string
+	zone       *time.Location
+	calendar   Calendar
+	categories map[string]*Category
+	agencies   map[string]*Agency
+	senders    map[string]*Sender // empty: nothing is registered, every sender may be used
+	services   []*Service
+	byCode     map[string]*Service
+	warnings   []Mistake
+}
 
-var _ = number.E164(0)
+// Service is the one with a code; nil: unknown. What it points at must not be changed.
+func (c *Catalogue) Service(code string) *Service { return c.byCode[code] }
+
+// ServiceBytes is Service for octets off the wire. It does not allocate.
+func (c *Catalogue) ServiceBytes(code []byte) *Service { return c.byCode[string(code)] }
+
+// Agency is the one with a code; nil: unknown.
+func (c *Catalogue) Agency(code string) *Agency { return c.agencies[code] }
+
+// Services are all, in the order of the configuration. The slice is shared.
+func (c *Catalogue) Services() []*Service { return c.services }
+
+// Category is the one with a name; nil: unknown.
+func (c *Catalogue) Category(name string) *Category { return c.categories[name] }
+
+// Languages are in the order of fallback. The slice is shared.
+func (c *Catalogue) Languages() []string { return c.languages }
+
+// Warnings are what works and should not stay, in the order of the configuration.
+func (c *Catalogue) Warnings() []Mistake { return c.warnings }
+
+// Zone is the time zone of a service's hours.
+func (s *Service) Zone() *time.Location { return s.agency.Zone }
+
+func nameOf(names []string, i uint8) string {
+	if int(i) < len(names) {
+		return names[i]
+	}
+	return strconv.Itoa(int(i))
+}
