@@ -11,7 +11,6 @@ import (
 
 	"masar/number"
 	"masar/queue"
-	"masar/route"
 	"masar/smpp"
 	"masar/smpp/pdu"
 	"masar/smpp/text"
@@ -151,11 +150,9 @@ func (c *client) refused(no refused, source, dest []byte) {
 		slog.Any("from", c.g.sender(printable(source))), slog.Any("to", c.g.number(printable(dest))), slog.Int("not_logged", silent))
 }
 
-// admit fills s from p or says why not. It is a brain but for the account's and the
-// world's pointers that it reads.
+// admit fills s from p or says why not: what only a PDU can be asked, then admitMessage.
 func (c *client) admit(s *submission, p *pdu.SubmitSM, t time.Time) refused {
 	o := c.account.opt.Load()
-	w := c.g.world.Load()
 	body, no := payload(p)
 	if no.why != Accepted {
 		return no
@@ -172,40 +169,21 @@ func (c *client) admit(s *submission, p *pdu.SubmitSM, t time.Time) refused {
 		return refuse(UnknownDefaultMessage, strconv.Itoa(int(p.DefaultMsgID)))
 	}
 	m := &s.m
-	if no := c.address(m, o, p); no.why != Accepted {
-		return no
-	}
-	if !o.maySendService(p.ServiceType) {
-		return refuse(ServiceNotAllowed, printable(p.ServiceType))
-	}
-	if no := schedule(m, o, &w.setup, p, t); no.why != Accepted {
-		return no
-	}
-	m.Account = c.account.number
-	m.Class = o.class(p.PriorityFlag)
-	m.Accepted = queue.At(t)
-	m.ServiceType = c.intern.string(p.ServiceType)
 	m.ESMClass, m.ProtocolID, m.Priority = p.ESMClass, p.ProtocolID, p.PriorityFlag
 	m.RegisteredDelivery, m.DataCoding = p.RegisteredDelivery, canonical(o.Codings, p.DataCoding)
-	if no := checkText(o, m.ESMClass, m.DataCoding, body, p.TLVs); no.why != Accepted {
+	q := candidate{
+		account: c.account, o: o, w: c.g.world.Load(), now: t, intern: &c.intern,
+		m: m, source: p.Source, dest: p.Dest, service: p.ServiceType,
+		schedule: p.ScheduleDeliveryTime, validity: p.ValidityPeriod, body: body, tlvs: p.TLVs,
+	}
+	if c.session != nil {
+		q.version = c.session.Version()
+	}
+	if no := c.g.admitMessage(&q); no.why != Accepted {
 		return no
 	}
-	own(m, body, p.TLVs)
-	q := route.Query{Dest: m.Dest.Addr, Source: m.Source.Addr, ServiceType: m.ServiceType, Account: m.Account, Class: uint8(m.Class)}
-	grp := w.route(q)
-	if grp == nil {
-		return refuse(NoRoute, "")
-	}
-	if !grp.takes(o, m, body) {
-		return refuse(TooLong, strconv.Itoa(len(body))+" octets")
-	}
-	if submits, _ := c.g.opt.Full(); submits {
-		return refuse(DiskFull, "")
-	}
 	m.Origin = s
-	s.accept = queue.Accept{M: m, Short: o.MessageID == ShortID, Due: m.Due, Room: o.Room}
-	s.accept.Decimal = o.MessageID == DecimalID
-	s.accept.Lane = queue.Lane{Target: queue.Target(grp.number, grp.pin(m, body)), Class: m.Class, Account: m.Account}
+	q.accept(&s.accept)
 	return refused{}
 }
 
@@ -261,41 +239,6 @@ func own(m *queue.Message, body []byte, tlvs pdu.TLVs) {
 	}
 }
 
-// address sets the message's addresses: the sender allowed, the destination normalised,
-// what the client wrote kept for its receipts.
-func (c *client) address(m *queue.Message, o *Account, p *pdu.SubmitSM) refused {
-	source := p.Source.Addr
-	if len(source) == 0 && o.DefaultSender != "" {
-		m.Source = alphanumericOrE164(o.DefaultSender)
-	} else {
-		if !o.maySendAs(source) {
-			return refuse(SenderNotAllowed, printable(source))
-		}
-		m.Source = queue.Address{TON: p.Source.TON, NPI: p.Source.NPI, Addr: c.intern.string(source)}
-	}
-	var buf [64]byte
-	n, err := o.Numbers.read(buf[:0], p.Dest.Addr)
-	if err != nil {
-		return refuse(BadDestination, err.Error())
-	}
-	m.Dest = queue.Address{TON: p.Dest.TON, NPI: p.Dest.NPI, Addr: string(n)}
-	if string(n) != string(p.Dest.Addr) {
-		m.DestWritten = queue.Address{TON: p.Dest.TON, NPI: p.Dest.NPI, Addr: string(p.Dest.Addr)}
-	}
-	switch o.Numbers.TONNPI.Mode {
-	case TONNPIFixed:
-		m.Dest.TON, m.Dest.NPI = o.Numbers.TONNPI.TON, o.Numbers.TONNPI.NPI
-	case TONNPIAuto:
-		if len(n) > 6 {
-			m.Dest.TON, m.Dest.NPI = pdu.TONInternational, pdu.NPIISDN
-		}
-	}
-	if m.DestWritten.Addr == "" && (m.Dest.TON != p.Dest.TON || m.Dest.NPI != p.Dest.NPI) {
-		m.DestWritten = queue.Address{TON: p.Dest.TON, NPI: p.Dest.NPI, Addr: m.Dest.Addr}
-	}
-	return refused{}
-}
-
 // alphanumericOrE164 types a sender from the configuration by what it is.
 func alphanumericOrE164(s string) queue.Address {
 	for i := 0; i < len(s); i++ {
@@ -344,42 +287,6 @@ func digitsOnly(b []byte) ([]byte, error) {
 		}
 	}
 	return b, nil
-}
-
-// schedule sets Due and Expires. The default validity counts from the moment the message
-// may leave.
-func schedule(m *queue.Message, o *Account, s *Setup, p *pdu.SubmitSM, t time.Time) refused {
-	start := t
-	if len(p.ScheduleDeliveryTime) > 0 {
-		due, given, err := pdu.ParseTime(p.ScheduleDeliveryTime, t, o.Zone)
-		switch {
-		case err != nil:
-			return refuse(BadSchedule, err.Error())
-		case given && due.Before(t):
-			return refuse(BadSchedule, "in the past")
-		case given && due.After(t.Add(s.MaxSchedule)):
-			return refuse(BadSchedule, "further ahead than "+s.MaxSchedule.String())
-		case given:
-			m.Due, start = queue.At(due), due
-		}
-	}
-	end := start.Add(o.ValidityDefault)
-	if len(p.ValidityPeriod) > 0 {
-		until, given, err := pdu.ParseTime(p.ValidityPeriod, t, o.Zone)
-		switch {
-		case err != nil:
-			return refuse(BadValidity, err.Error())
-		case given && !until.After(start):
-			return refuse(BadValidity, "ends before the message may leave")
-		case given:
-			end = until
-		}
-	}
-	if most := start.Add(o.ValidityMax); end.After(most) {
-		end = most
-	}
-	m.Expires = queue.At(end)
-	return refused{}
 }
 
 // checkText refuses what no handset could show: a broken header, octets that are no text

@@ -74,7 +74,6 @@ func TestLengthsAreCountedInParts(t *testing.T) {
 }
 
 func TestAddressesAreTypedByTheAccountsRule(t *testing.T) {
-	c := &client{}
 	for _, row := range []struct {
 		name    string
 		o       Account
@@ -91,8 +90,8 @@ func TestAddressesAreTypedByTheAccountsRule(t *testing.T) {
 	} {
 		row.o.Numbers.Country = "966"
 		var m queue.Message
-		p := &pdu.SubmitSM{Dest: pdu.Address{TON: row.written.TON, NPI: row.written.NPI, Addr: []byte(row.written.Addr)}}
-		if no := c.address(&m, &row.o, p); no.why != Accepted {
+		q := candidate{account: &account{}, w: &world{}, o: &row.o, m: &m, dest: pdu.Address{TON: row.written.TON, NPI: row.written.NPI, Addr: []byte(row.written.Addr)}}
+		if no := q.addresses(); no.why != Accepted {
 			t.Fatalf("%s: %v", row.name, no.why)
 		}
 		if m.Dest != row.want || m.DestWritten != row.kept {
@@ -102,7 +101,6 @@ func TestAddressesAreTypedByTheAccountsRule(t *testing.T) {
 }
 
 func TestTheDefaultSenderStandsInForNone(t *testing.T) {
-	c := &client{}
 	for sender, want := range map[string]queue.Address{
 		"AHWAL":        {TON: pdu.TONAlphanumeric, Addr: "AHWAL"},
 		"9090":         {TON: pdu.TONNetworkSpecific, Addr: "9090"},
@@ -110,10 +108,12 @@ func TestTheDefaultSenderStandsInForNone(t *testing.T) {
 	} {
 		o := Account{DefaultSender: sender, Senders: []Sender{{Exact: "MOI"}}, Numbers: NumberRule{Country: "966"}}
 		var m queue.Message
-		if no := c.address(&m, &o, &pdu.SubmitSM{Dest: pdu.Address{Addr: []byte("966501234567")}}); no.why != Accepted || m.Source != want {
+		q := candidate{account: &account{}, w: &world{}, o: &o, m: &m, dest: pdu.Address{Addr: []byte("966501234567")}}
+		if no := q.addresses(); no.why != Accepted || m.Source != want {
 			t.Errorf("%s: %v, %+v", sender, no.why, m.Source)
 		}
-		if no := c.address(&m, &o, &pdu.SubmitSM{Source: pdu.Address{Addr: []byte("OTHER")}}); no.why != SenderNotAllowed {
+		q.source = pdu.Address{Addr: []byte("OTHER")}
+		if no := q.addresses(); no.why != SenderNotAllowed {
 			t.Errorf("%s: %v", sender, no.why)
 		}
 	}

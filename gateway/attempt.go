@@ -169,11 +169,19 @@ func (s *split) add(part []byte, mostShort int) {
 	s.payload = s.payload || len(part) > mostShort
 }
 
-// write fills p with one part of a split.
-func (o *Carrier) write(p *pdu.SubmitSM, m *queue.Message, s *split, part int, receipt bool, buf *writeBuffers, now time.Time) {
+// write fills p with one part of a split. free may be nil.
+func (o *Carrier) write(p *pdu.SubmitSM, m *queue.Message, s *split, part int, receipt bool, free *Marker, buf *writeBuffers, now time.Time) {
 	tlvs := buf.tlvs[:0]
+	service, source := orElse(m.ServiceType, o.ServiceType), &m.Source
+	if free != nil {
+		service = orElse(free.ServiceType, service)
+		if free.Source != "" {
+			buf.marked = alphanumericOrE164(free.Source)
+			source = &buf.marked
+		}
+	}
 	*p = pdu.SubmitSM{
-		ServiceType:        append(buf.service[:0], orElse(m.ServiceType, o.ServiceType)...),
+		ServiceType:        append(buf.service[:0], service...),
 		ESMClass:           s.esmClass,
 		ProtocolID:         m.ProtocolID,
 		PriorityFlag:       m.Priority,
@@ -194,7 +202,6 @@ func (o *Carrier) write(p *pdu.SubmitSM, m *queue.Message, s *split, part int, r
 		// the carrier is asked for every final one.
 		p.RegisteredDelivery = p.RegisteredDelivery&^pdu.RegisteredReceiptMask | pdu.RegisteredFinal
 	}
-	source := &m.Source
 	if o.Alphanumeric == ReplaceSender && !isDigits(source.Addr) {
 		buf.replaced = alphanumericOrE164(o.Replacement)
 		source = &buf.replaced
@@ -204,6 +211,9 @@ func (o *Carrier) write(p *pdu.SubmitSM, m *queue.Message, s *split, part int, r
 	p.ValidityPeriod = o.validity(buf.validity[:0], m, now)
 	if !o.NoTLVs {
 		tlvs = append(append(tlvs, m.TLVs...), o.TLVs...)
+		if free != nil {
+			tlvs = append(tlvs, free.TLVs...)
+		}
 	}
 	if s.style == text.SAR && len(s.parts) > 1 {
 		tlvs = tlvs.AppendUint16(pdu.TagSARMsgRefNum, s.reference)
@@ -226,6 +236,7 @@ type writeBuffers struct {
 	validity [32]byte
 	tlvs     pdu.TLVs
 	replaced queue.Address
+	marked   queue.Address // a marker's source
 }
 
 func orElse(s, otherwise string) string {

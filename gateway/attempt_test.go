@@ -40,7 +40,7 @@ func wire(t *testing.T, o *Carrier, m *queue.Message, codings text.Codings, rece
 	var buf writeBuffers
 	for i := range s.parts {
 		var p, back pdu.SubmitSM
-		o.write(&p, m, &s, i, receipt, &buf, time.Unix(1800000000, 0))
+		o.write(&p, m, &s, i, receipt, nil, &buf, time.Unix(1800000000, 0))
 		octets := p.Append(nil)
 		if err := back.Decode(octets); err != nil {
 			t.Fatalf("part %d does not decode: %v", i+1, err)
@@ -333,7 +333,7 @@ func TestPlanningOnePartDoesNotAllocate(t *testing.T) {
 		if err := o.plan(m, gsmCodings, 1, &s); err != nil {
 			t.Fatal(err)
 		}
-		o.write(&p, m, &s, 0, true, &buf, time.Unix(1800000000, 0))
+		o.write(&p, m, &s, 0, true, nil, &buf, time.Unix(1800000000, 0))
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)

@@ -104,65 +104,75 @@ func (p *promotion) held() bool {
 	return full == len(p.fed)
 }
 
-// promote puts due messages into lanes. A scheduled one is judged again by the standing
-// rules and routed now: it had no lane before.
+// promote puts due messages into lanes. A scheduled one, and one that waited for its
+// hours, is asked again what admission asked and routed now: what leads where, and who may
+// carry it, may have changed.
 func (p *promotion) promote(ctx context.Context, claims []queue.Claim, now time.Time) int {
 	g := p.g
 	steps := make([]queue.Step, 0, len(claims))
 	w := g.world.Load()
 	p.fed = map[queue.Lane]struct{}{}
 	for _, c := range claims {
-		if c.M.Expires <= queue.At(now) {
-			steps = append(steps, g.finalStep(c, pdu.StateExpired, "expired", now))
-			continue
-		}
-		lane := c.Lane
-		if c.Why == queue.WaitSchedule {
-			if why := w.standing(c.M); why != Accepted {
-				steps = append(steps, g.finalStep(c, pdu.StateRejected, why.String(), now))
-				continue
-			}
-		}
-		if c.Why == queue.WaitSchedule || w.groups[lane.Group()] == nil {
-			l, ok := w.laneFor(c.M)
-			if !ok {
-				steps = append(steps, g.finalStep(c, pdu.StateRejected, NoRoute.String(), now))
-				continue
-			}
-			lane = l
-			c.M.Barred = 0 // its bits may have meant another group's carriers
-		}
-		p.fed[lane] = struct{}{}
-		steps = append(steps, &queue.Enter{Claim: c, Lane: lane})
+		steps = append(steps, p.step(ctx, w, c, now))
 	}
 	g.commitAll(ctx, steps)
 	return len(steps)
 }
 
-// standing asks those rules of admission that hold as long as the message waits: neither
-// window nor rate nor room. What an account that was removed has left still goes out.
-func (w *world) standing(m *queue.Message) Refusal {
-	a := w.byNumber[m.Account]
-	if a == nil {
-		return Accepted
-	}
-	o := a.opt.Load()
+func (p *promotion) step(ctx context.Context, w *world, c queue.Claim, now time.Time) queue.Step {
+	g, m := p.g, c.M
+	fresh := c.Why == queue.WaitSchedule || c.Why == queue.WaitHours
 	switch {
-	case m.Source.Addr != o.DefaultSender && !o.maySendAs([]byte(m.Source.Addr)):
-		return SenderNotAllowed
-	case !o.maySendService([]byte(m.ServiceType)):
-		return ServiceNotAllowed
+	case m.Expires <= queue.At(now):
+		return g.finalStep(c, pdu.StateExpired, "expired", now)
+	case fresh:
+		if keeps := g.clear(ctx, w, m, now); !keeps.free() {
+			return g.kept(w, c, &keeps, now)
+		}
+		if m.Due > queue.At(now) {
+			// Only asked before its time: who is not enrolled need not be waited for.
+			return &queue.Wait{Claim: c, Until: m.Due, Why: queue.WaitSchedule, Lane: c.Lane}
+		}
 	}
-	return Accepted
+	lane := c.Lane
+	if fresh || w.groups[lane.Group()] == nil {
+		refused := m.Barred
+		l, why := w.laneFor(m, now)
+		if why != Accepted {
+			return g.stopStep(c, why, now)
+		}
+		if l.Group() == lane.Group() && m.Barred|refused != w.groups[l.Group()].all() {
+			m.Barred |= refused // its bits mean the same carriers still
+			l = w.groups[l.Group()].lane(m, m.Body)
+		}
+		lane = l
+	}
+	p.fed[lane] = struct{}{}
+	return &queue.Enter{Claim: c, Lane: lane}
 }
 
-// laneFor routes a message as if it came now.
-func (w *world) laneFor(m *queue.Message) (queue.Lane, bool) {
-	grp := w.route(route.Query{Dest: m.Dest.Addr, Source: m.Source.Addr, ServiceType: m.ServiceType, Account: m.Account, Class: uint8(m.Class)})
+// groupFor is the group a message's route leads to now; nil: none.
+func (w *world) groupFor(m *queue.Message) *group {
+	return w.route(route.Query{Dest: m.Dest.Addr, Source: m.Source.Addr, ServiceType: m.ServiceType, Account: m.Account, Class: uint8(m.Class)})
+}
+
+// laneFor routes a message as if it came now, and sets its Barred to the carriers that may
+// not carry it.
+func (w *world) laneFor(m *queue.Message, now time.Time) (queue.Lane, Refusal) {
+	grp := w.groupFor(m)
 	if grp == nil {
-		return queue.Lane{}, false
+		return queue.Lane{}, NoRoute
 	}
-	return queue.Lane{Target: queue.Target(grp.number, grp.pin(m, m.Body)), Class: m.Class, Account: m.Account}, true
+	r, why := w.rulesOf(m)
+	if why != Accepted {
+		r = nil // it ends where it is asked whether it may leave
+	}
+	barred, why := w.bars(grp, r, m, now)
+	if why != Accepted {
+		return queue.Lane{}, why
+	}
+	m.Barred = barred
+	return grp.lane(m, m.Body), Accepted
 }
 
 func (g *Gateway) expire(ctx context.Context, claims []queue.Claim, now time.Time) int {
@@ -192,11 +202,11 @@ func (g *Gateway) overdue(ctx context.Context, claims []queue.Claim, now time.Ti
 // receiptWait is how long after a message's validity its receipt may still come: as its
 // route says, else the most patient of its carriers.
 func (w *world) receiptWait(m *queue.Message) time.Duration {
-	l, ok := w.laneFor(m)
-	if !ok {
+	grp := w.groupFor(m)
+	if grp == nil {
 		return defaultReceiptWait
 	}
-	return w.groups[l.Group()].patience()
+	return grp.patience()
 }
 
 func (grp *group) patience() time.Duration {
@@ -233,13 +243,12 @@ func (a *adoption) adopt(ctx context.Context, claims []queue.Claim, now time.Tim
 	w := g.world.Load()
 	stay := 0
 	for _, c := range claims {
-		lane, ok := w.laneFor(c.M)
-		if !ok {
+		lane, why := w.laneFor(c.M, now) // Barred anew: its bits meant another group's carriers
+		if why != Accepted {
 			stay++
 			g.store.Release(c)
 			continue
 		}
-		c.M.Barred = 0 // its bits meant another group's carriers
 		steps = append(steps, &queue.Enter{Claim: c, Lane: lane})
 	}
 	if stay > 0 && now.Sub(a.alarm) >= orphanAlarm {

@@ -49,7 +49,8 @@ func TestSchedulesAndValiditiesOfAnAccount(t *testing.T) {
 				row.account(&o)
 			}
 			var m queue.Message
-			no := schedule(&m, &o, &s, &pdu.SubmitSM{ScheduleDeliveryTime: []byte(row.schedule), ValidityPeriod: []byte(row.validity)}, now)
+			q := candidate{w: &world{setup: s}, o: &o, now: now, m: &m, schedule: []byte(row.schedule), validity: []byte(row.validity)}
+			no := q.times()
 			if no.why != row.why {
 				t.Fatalf("%v (%s), want %v", no.why, no.detail, row.why)
 			}

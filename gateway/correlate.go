@@ -65,6 +65,7 @@ const (
 	lostTooOften                    // part: every session it goes over ends
 	flightEmpty                     // part: a stopped flight has nothing on the wire any more
 	flightExpired                   // part: the validity of what is not sent yet has ended
+	flightKept                      // part: its flight may not leave, keeps says why
 	attemptEnded                    // message: it begins anew over another carrier
 	receiptCame                     // rec
 	receiptBroken                   // rec: no id or no state
@@ -265,6 +266,8 @@ func (k *correlator) take(e *event) {
 		k.concludeFlight(e.part.f)
 	case flightExpired:
 		k.expired(e.part.f)
+	case flightKept:
+		k.keptBack(e.part.f)
 	case attemptEnded:
 		k.sent.endAttempt(e.message)
 	case receiptCame:

@@ -102,9 +102,19 @@ func (d *desk) ask(c *client, cmd pdu.Command, body pdu.Body, r smpp.Reply) {
 }
 
 // wrote tells whether a client that names this source means a message from m's: its own,
-// or none where the account's default sender stands in for it.
-func (o *Account) wrote(source []byte, m *queue.Message) bool {
-	return string(source) == m.Source.Addr || len(source) == 0 && m.Source.Addr == o.DefaultSender
+// or none where the service's or the account's default sender stands in for it.
+func (w *world) wrote(o *Account, source []byte, m *queue.Message) bool {
+	return string(source) == m.Source.Addr || len(source) == 0 && m.Source.Addr == w.standIn(o, m.Account, m.ServiceType)
+}
+
+// standIn is the sender of a message that named none.
+func (w *world) standIn(o *Account, account uint32, serviceType string) string {
+	if w.governs(account) {
+		if sender := w.catalogue().SenderOf(w.catalogue().Service(serviceType)); sender != "" {
+			return sender
+		}
+	}
+	return o.DefaultSender
 }
 
 // find is the id a client means by a message_id it was given.
@@ -154,7 +164,7 @@ func (d *desk) query(ctx context.Context, c *client, q *pdu.QuerySM, r smpp.Repl
 // destination, where an empty service_type stands for each. It is answered when it is on
 // disk.
 func (d *desk) cancel(ctx context.Context, c *client, q *pdu.CancelSM, r smpp.Reply) {
-	o := c.account.opt.Load()
+	o, w := c.account.opt.Load(), d.g.world.Load()
 	written := q.Dest.Addr
 	q.Dest.Addr = anyNumber // how it may be written is the account's NumberRule's to say
 	bad := q.Check()
@@ -171,7 +181,7 @@ func (d *desk) cancel(ctx context.Context, c *client, q *pdu.CancelSM, r smpp.Re
 	} else {
 		source := string(q.Source.Addr)
 		if source == "" {
-			source = o.DefaultSender
+			source = w.standIn(o, c.account.number, string(q.ServiceType))
 		}
 		var err error
 		ids, err = d.g.store.Matching(ctx, queue.Pattern{
@@ -189,7 +199,7 @@ func (d *desk) cancel(ctx context.Context, c *client, q *pdu.CancelSM, r smpp.Re
 		if err != nil {
 			continue
 		}
-		if len(claim.M.Answers) > 0 || len(q.MessageID) > 0 && len(q.Source.Addr) > 0 && !o.wrote(q.Source.Addr, claim.M) {
+		if len(claim.M.Answers) > 0 || len(q.MessageID) > 0 && len(q.Source.Addr) > 0 && !w.wrote(o, q.Source.Addr, claim.M) {
 			d.g.store.Release(claim)
 			continue
 		}
@@ -224,69 +234,81 @@ func (d *desk) replace(ctx context.Context, c *client, q *pdu.ReplaceSM, r smpp.
 		r.Send(pdu.ESME_RREPLACEFAIL, nil)
 		return
 	}
-	o := c.account.opt.Load()
-	if len(claim.M.Answers) > 0 || !o.wrote(q.Source.Addr, claim.M) {
+	o, w := c.account.opt.Load(), d.g.world.Load()
+	if len(claim.M.Answers) > 0 || !w.wrote(o, q.Source.Addr, claim.M) {
 		d.g.store.Release(claim)
 		r.Send(pdu.ESME_RREPLACEFAIL, nil)
 		return
 	}
 	m := *claim.M // the old one holds until the new one is on disk
-	if no := d.rewrite(&m, o, q, claim.Lane, time.Now()); no.why != Accepted {
+	now := time.Now()
+	leaves, no := d.rewrite(w, c.account, &m, q, claim.Lane, now)
+	if no.why != Accepted {
 		d.g.store.Release(claim)
 		c.refused(no, q.Source.Addr, nil)
 		r.Send(no.wire(), nil)
 		return
 	}
 	claim.M = &m
-	d.commit(ctx, r, pdu.ESME_RREPLACEFAIL, []queue.Step{again(claim)})
+	d.commit(ctx, r, pdu.ESME_RREPLACEFAIL, []queue.Step{again(claim, queue.At(leaves), now)})
 }
 
-// rewrite puts into m what a replace_sm says, or tells why not. Times that it leaves
-// empty hold.
-func (d *desk) rewrite(m *queue.Message, o *Account, q *pdu.ReplaceSM, l queue.Lane, t time.Time) refused {
-	if bad := q.Check(); bad != nil {
-		return refused{InvalidField, bad.Status, bad.Error()}
+// rewrite puts into m what a replace_sm says and tells when it may leave then, or why not.
+// Times that it leaves empty hold; hours are asked anew.
+func (d *desk) rewrite(w *world, a *account, m *queue.Message, p *pdu.ReplaceSM, l queue.Lane, t time.Time) (leaves time.Time, no refused) {
+	if bad := p.Check(); bad != nil {
+		return leaves, refused{InvalidField, bad.Status, bad.Error()}
 	}
-	if q.DefaultMsgID != 0 {
-		return refuse(UnknownDefaultMessage, strconv.Itoa(int(q.DefaultMsgID)))
+	if p.DefaultMsgID != 0 {
+		return leaves, refuse(UnknownDefaultMessage, strconv.Itoa(int(p.DefaultMsgID)))
 	}
-	w := d.g.world.Load()
-	due, expires := m.Due, m.Expires
-	sm := pdu.SubmitSM{ScheduleDeliveryTime: q.ScheduleDeliveryTime, ValidityPeriod: q.ValidityPeriod}
-	if no := schedule(m, o, &w.setup, &sm, t); no.why != Accepted {
-		return no
-	}
-	if len(q.ScheduleDeliveryTime) == 0 {
-		m.Due = due
-		if len(q.ValidityPeriod) == 0 {
-			m.Expires = expires
-		}
-	}
-	if m.Due >= m.Expires {
-		return refuse(BadValidity, "ends before the message may leave")
-	}
-	body := q.ShortMessage
-	if long, ok := q.TLVs.Get(pdu.TagMessagePayload); ok && len(body) == 0 {
+	o := a.opt.Load()
+	body := p.ShortMessage
+	if long, ok := p.TLVs.Get(pdu.TagMessagePayload); ok && len(body) == 0 {
 		body = long
 	}
-	if no := checkText(o, m.ESMClass, m.DataCoding, body, m.TLVs); no.why != Accepted {
-		return no
+	q := candidate{
+		account: a, o: o, w: w, now: t, m: m, body: body, tlvs: m.TLVs,
+		schedule: p.ScheduleDeliveryTime, validity: p.ValidityPeriod,
+	}
+	var why Refusal
+	if q.rules, why = w.rulesOf(m); why != Accepted {
+		return leaves, refuse(why, m.ServiceType)
+	}
+	before := *m
+	if len(p.ScheduleDeliveryTime) == 0 && m.Due > queue.At(t) {
+		q.due = m.Due.Time()
+	}
+	if no := q.times(); no.why != Accepted {
+		return leaves, no
+	}
+	if len(p.ScheduleDeliveryTime) == 0 {
+		m.Due = before.Due
+		if len(p.ValidityPeriod) == 0 {
+			m.Expires, m.Stretch = before.Expires, before.Stretch
+		}
+	}
+	if max(m.Due, queue.At(q.leaves)) >= m.Expires {
+		return leaves, refuse(BadValidity, "ends before the message may leave")
+	}
+	if no := q.text(); no.why != Accepted {
+		return leaves, no
 	}
 	grp := w.groups[l.Group()]
-	if grp != nil && !grp.takes(o, m, body) || grp == nil && !shortEnough(o, m, body, o.MaxParts, text.UDH16) {
-		return refuse(TooLong, strconv.Itoa(len(body))+" octets")
+	if grp != nil && !grp.takes(o, m, q.body, m.Barred) || grp == nil && !shortEnough(o, m, q.body, o.MaxParts, text.UDH16) {
+		return leaves, refuse(TooLong, strconv.Itoa(len(q.body))+" octets")
 	}
-	m.Body = append([]byte(nil), body...)
-	m.RegisteredDelivery = q.RegisteredDelivery
-	m.Text = nil
-	return refused{}
+	m.Body = append([]byte(nil), q.body...)
+	m.RegisteredDelivery = p.RegisteredDelivery
+	m.Text, m.Template = nil, ""
+	return q.leaves, refused{}
 }
 
-// again is the step that puts a changed message back: aside until its time, or to the
+// again is the step that puts a changed message back: aside until it may leave, or to the
 // tail of its lane.
-func again(claim queue.Claim) queue.Step {
-	if claim.M.Due > queue.At(time.Now()) {
-		return &queue.Wait{Claim: claim, Until: claim.M.Due, Why: queue.WaitSchedule, Lane: claim.Lane}
+func again(claim queue.Claim, leaves queue.Time, now time.Time) queue.Step {
+	if leaves > queue.At(now) {
+		return &queue.Wait{Claim: claim, Until: leaves, Why: queue.WaitSchedule, Lane: claim.Lane}
 	}
 	return &queue.Enter{Claim: claim, Lane: claim.Lane}
 }
@@ -304,7 +326,7 @@ func (d *desk) replaceIfPresent(s *submission) {
 			m = replacing(&s.m, claim.M)
 			claim.M, claim.Lane = m, s.accept.Lane
 			claim.Lane.Class = m.Class
-			steps[0] = again(claim)
+			steps[0] = again(claim, s.accept.Due, time.Now())
 		}
 		finish := queue.DoneFunc(func(err error) {
 			defer close(done)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"masar/queue"
 	"masar/smpp/pdu"
@@ -30,6 +31,10 @@ type flight struct {
 	lost  bool    // a session ended with something of it unanswered; the dispatcher's
 	ends  uint8   // how many sessions did; the dispatcher's until the flight is gone
 	parts []flightPart
+
+	marker *Marker   // what makes it free at this carrier; nil: nothing
+	asked  checked   // when it was last asked whether it may leave; the dispatcher's
+	keeps  clearance // why it stopped; set with flightKept
 
 	one     [1]flightPart // the common case of one part needs no more allocations
 	onePart [1][]byte
@@ -71,11 +76,13 @@ func (d *dispatcher) begin(claim queue.Claim, lane queue.Lane) *flight {
 		return nil
 	case d.begunElsewhere(f, lane):
 		return nil
+	case !d.mayLeave(w, f):
+		return nil
 	case f.grp != nil && m.Barred>>f.place&1 == 1:
 		// This carrier has refused it for good and only it is there: wait for another one.
-		c.corr.aside(f)
+		c.corr.aside(f, barredWait)
 		return nil
-	case c.opt.Alphanumeric == RefuseSender && !isDigits(m.Source.Addr):
+	case c.opt.Alphanumeric == RefuseSender && !isDigits(f.source()):
 		c.corr.elsewhere(f, pdu.ESME_RINVSRCADR)
 		return nil
 	}
@@ -105,6 +112,91 @@ func (d *dispatcher) begin(claim queue.Claim, lane queue.Lane) *flight {
 		return nil
 	}
 	return f
+}
+
+// mayLeave asks again what admission asked, and whether this carrier may carry it. false:
+// the message was ended, moved on, or waits. One that is half sent goes on in quiet hours
+// and over a sender's end, but not to somebody who may not get it, nor to another number.
+func (d *dispatcher) mayLeave(w *world, f *flight) bool {
+	c, m := d.c, f.m
+	keeps := c.g.clear(c.g.ctx, w, m, d.now)
+	begun := len(m.Answers) > 0
+	if begun {
+		keeps = keeps.halfSent()
+	}
+	if !keeps.free() {
+		c.corr.keep(w, f, &keeps, d.now)
+		return false
+	}
+	f.asked = checkedOf(m, d.now)
+	if keeps.rules == nil || w.isTest(m.Dest.Addr) {
+		return true
+	}
+	if !begun {
+		if why := w.barredAt(c.opt, keeps.rules, m, d.now); why != Accepted {
+			c.corr.passOver(w, f, keeps.rules, why, d.now)
+			return false
+		}
+	}
+	m.Marker = ""
+	if f.marker = c.opt.marker(keeps.rules.service.Code); f.marker != nil {
+		m.Marker = f.marker.Name
+	}
+	return true
+}
+
+// halfSent is what keeps a message of which some parts are out: its hours do not, and it
+// does not follow a number.
+func (c clearance) halfSent() clearance {
+	c.until = time.Time{}
+	if c.moved != 0 {
+		c.moved, c.why = 0, numberChanged
+	}
+	return c
+}
+
+// source is the sender that the carrier is given.
+func (f *flight) source() string {
+	if f.marker != nil && f.marker.Source != "" {
+		return f.marker.Source
+	}
+	return f.m.Source.Addr
+}
+
+// stillMay asks once more right before a part: what waited for a slot, for its bind or for
+// its Sending step may have waited for long, and what is withdrawn now must not go. false:
+// the flight was stopped.
+func (d *dispatcher) stillMay(f *flight) bool {
+	g := d.c.g
+	w := g.world.Load()
+	first := len(f.todo) == len(f.parts) // then nothing is out, and the message the dispatcher's
+	if g.unchanged(w, &f.asked) && (!first || f.asked.at.Equal(d.now)) {
+		return true
+	}
+	m := f.asks()
+	keeps := g.clear(g.ctx, w, &m, d.now)
+	if !first {
+		keeps = keeps.halfSent()
+	}
+	if !keeps.free() {
+		f.keeps, f.todo = keeps, nil
+		d.c.corr.put(event{kind: flightKept, part: &f.parts[0]})
+		return false
+	}
+	f.asked = checkedOf(&m, d.now)
+	if first {
+		f.m.Checked, f.m.World, f.m.Person = m.Checked, m.World, m.Person
+	}
+	return true
+}
+
+// asks is as much of the message as clear asks about: the rest may be the correlator's.
+func (f *flight) asks() queue.Message {
+	m := f.m
+	return queue.Message{
+		Account: m.Account, Source: m.Source, Dest: m.Dest, ServiceType: m.ServiceType,
+		Person: m.Person, Personal: m.Personal, System: m.System, Checked: f.asked.version, World: f.asked.world,
+	}
 }
 
 // begunElsewhere sends a message that another carrier has begun back to that one; when
@@ -238,9 +330,12 @@ func (d *dispatcher) sendPart(f *flight) bool {
 		d.c.corr.put(event{kind: flightExpired, part: &f.parts[0]})
 		return true
 	}
+	if !d.stillMay(f) {
+		return true
+	}
 	i := f.todo[0]
 	p := &f.parts[i]
-	d.c.opt.write(&d.sm, f.m, &f.split, int(i), f.await, &d.buf, d.now)
+	d.c.opt.write(&d.sm, f.m, &f.split, int(i), f.await, f.marker, &d.buf, d.now)
 	f.out.Add(1)
 	if f.stopped.Load() {
 		d.takenBack(f)

@@ -3,6 +3,8 @@
 //	server.go     a client's bind -> its account                           on the session's reader
 //	account.go    what an account may do, its rate and its sessions
 //	admission.go  submit_sm -> a refusal (refusals.go), or store.Commit    on the session's reader
+//	candidate.go  what a message is asked, however it came; rules.go: what its service asks
+//	clearance.go  the same asked again when it leaves
 //	world.go      number, account, sender -> the group of carriers; reload.go changes it all
 //	carrier.go    one carrier's binds (bind.go), goroutines, start and stop
 //	dispatch.go   store -> one carrier's windows, choose.go says which lane  one goroutine a carrier
@@ -18,6 +20,7 @@
 //	mobile.go     mobile-originated deliver_sm -> an account's outbox      one goroutine
 //	desk.go       query_sm, cancel_sm, replace_sm                          one goroutine
 //	clockwork.go  due, expired, overdue, orphaned                          one goroutine a job
+//	unknown.go    unknown subscribers -> the registry                      one goroutine
 //	uncertain.go  submits without an answer, for an operator
 //
 // The stations never call each other: each reads from and writes to queue.Store and is
@@ -54,7 +57,9 @@ type Gateway struct {
 	readiness atomic.Int32 // see Ready
 	closing   atomic.Bool  // no new submits
 
-	unsure uncertainList
+	unsure  uncertainList
+	unasked trouble // the registry fails
+	unknown *unknownNotes
 
 	gone *account // stands for accounts that left the configuration
 
@@ -105,6 +110,7 @@ func (g *Gateway) start(ctx context.Context) error {
 	g.auth = newAuthenticator()
 	g.desk = newDesk(g)
 	g.mobile = newMobile(g)
+	g.unknown = newUnknownNotes(g)
 	g.gone = newAccount(g, goneAccount(&g.opt), 0)
 	w, err := g.build(ctx, g.opt.Setup, nil)
 	if err != nil {
@@ -123,6 +129,7 @@ func (g *Gateway) start(ctx context.Context) error {
 	}
 	g.wg.Go(g.desk.run)
 	g.wg.Go(g.mobile.run)
+	g.wg.Go(g.unknown.run)
 	g.startClockwork()
 	g.store.Watch(g.laneHas, g.outboxHas)
 

@@ -22,11 +22,11 @@ func (g *Gateway) ResendHeld(ctx context.Context, id queue.ID) error {
 		w := g.world.Load()
 		lane := c.Lane
 		if w.groups[lane.Group()] == nil {
-			l, ok := w.laneFor(c.M)
-			if !ok {
+			l, why := w.laneFor(c.M, time.Now())
+			if why != Accepted {
 				return nil, errors.New("no route fits the message any more")
 			}
-			lane, c.M.Barred = l, 0
+			lane = l
 		}
 		return &queue.Enter{Claim: c, Lane: lane}, nil
 	})

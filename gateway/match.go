@@ -174,6 +174,9 @@ func (k *correlator) finalise(ref *queue.Ref, several *severalParts, f *queue.Fi
 	if several != nil {
 		several.ended = true
 	}
+	if k.c.opt.Unknown.Errs[o.err] && wantsFinal(pdu.RegisteredFailure, o.state) {
+		k.c.unknownSubscriber(ref.M, at)
+	}
 	*f = queue.Final{Ref: ref, State: o.state, Err: o.err, Carrier: k.c.number, At: queue.At(at)}
 	f.Deliver = k.c.g.clientReceipt(ref.M, o.state, o.err, at)
 }

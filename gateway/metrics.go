@@ -34,6 +34,9 @@ type metrics struct {
 	ends             [10]prometheus.Counter
 	mobileUnrouted   prometheus.Counter
 	mobileIncomplete prometheus.Counter
+	stops            [refusalCount + 1]prometheus.Counter // those of stopReasons
+	holds            prometheus.Counter
+	unknownDropped   prometheus.Counter
 
 	carrierBinds    *prometheus.GaugeVec
 	carrierRefused  *prometheus.CounterVec
@@ -58,6 +61,7 @@ type metrics struct {
 	mobile          *prometheus.CounterVec
 	alerts          *prometheus.CounterVec
 	unrecorded      *prometheus.CounterVec
+	unknown         *prometheus.CounterVec
 
 	queueDepth  *prometheus.GaugeVec
 	queueOldest *prometheus.GaugeVec
@@ -109,6 +113,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		mobile:          b.counter("mobile_originated_total", "messages from handsets", "carrier"),
 		alerts:          b.counter("alert_notifications_total", "alert_notification of carriers", "carrier"),
 		unrecorded:      b.counter("carrier_answers_unrecorded_total", "answers that could not be stored; the part goes again", "carrier"),
+		unknown:         b.counter("unknown_subscribers_total", "messages that ended as to an unknown subscriber, told to the registry", "carrier"),
 
 		queueDepth:  b.gauge("queue_messages", "messages that wait, by carrier and class", "carrier", "class"),
 		queueOldest: b.gauge("queue_oldest_seconds", "age of the oldest message that waits", "carrier", "class"),
@@ -116,6 +121,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 
 		mobileUnrouted:   b.counter("mobile_unrouted_total", "messages from handsets that no rule leads anywhere").WithLabelValues(),
 		mobileIncomplete: b.counter("mobile_incomplete_total", "messages from handsets delivered without all their parts").WithLabelValues(),
+	}
+	m.holds = b.counter("held_total", "messages that were to leave and wait for permitted hours").WithLabelValues()
+	m.unknownDropped = b.counter("unknown_subscribers_dropped_total", "unknown subscribers that the registry was not told of: it was too slow").WithLabelValues()
+	stops := b.counter("stopped_total", "messages that were accepted and no longer might leave, by reason", "reason")
+	for _, why := range stopReasons {
+		m.stops[why] = stops.WithLabelValues(why.String())
 	}
 	ends := b.counter("messages_ended_total", "messages that the gateway itself ended, by state", "state")
 	for st := range m.ends {
@@ -212,6 +223,7 @@ type carrierMetrics struct {
 	mobile          prometheus.Counter
 	alerts          prometheus.Counter
 	unrecorded      prometheus.Counter
+	unknown         prometheus.Counter
 	observer        *violationCounter
 }
 
@@ -224,7 +236,7 @@ func (m *metrics) carrier(name string) carrierMetrics {
 		latency: m.carrierLatency.With(own), throttled: m.throttled.With(own), slots: m.carrierSlots.With(own),
 		retries: m.retries.With(own), late: m.late.With(own), receiptLag: m.receiptLag.With(own),
 		unmatched: m.unmatched.With(own), duplicates: m.duplicates.With(own), receiptsRefused: m.receiptsRefused.With(own),
-		mobile: m.mobile.With(own), alerts: m.alerts.With(own), unrecorded: m.unrecorded.With(own),
+		mobile: m.mobile.With(own), alerts: m.alerts.With(own), unrecorded: m.unrecorded.With(own), unknown: m.unknown.With(own),
 		asked: counted(m.receiptsAsked.With(own)), finals: counted(m.receiptsFinal.With(own)),
 		ratio: m.receiptRatio.With(own),
 	}

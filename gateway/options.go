@@ -54,6 +54,8 @@ type Setup struct {
 	Keywords *Keywords                                   // nil: none
 	Ported   func(number string) (route string, ok bool) // nil: no ported numbers
 
+	// Catalogue makes accounts with an agency or services governed ones; nil: there are none.
+	Catalogue *service.Catalogue
 	// Test tells of a test number and the name of the route that plays it: asked before
 	// Ported and Routes. Such a number is never blocked, enrolled in everything and within
 	// every trial. nil: there are none.

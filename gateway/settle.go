@@ -16,6 +16,7 @@ type fate struct {
 	status    pdu.Status
 	uncertain bool
 	expired   bool
+	kept      bool // it may not leave: the flight's keeps
 	set       bool
 }
 
@@ -113,6 +114,14 @@ func (k *correlator) expired(f *flight) {
 	}
 }
 
+// keptBack ends a flight of which nothing more may be sent.
+func (k *correlator) keptBack(f *flight) {
+	k.doom(f, fate{class: AnswerPermanent, kept: true, set: true})
+	if f.out.Load() == 0 {
+		k.concludeFlight(f)
+	}
+}
+
 // doom stops a flight; the first reason holds, but a permanent one outweighs a temporary.
 func (k *correlator) doom(f *flight, why fate) {
 	if !f.fate.set || why.class > f.fate.class {
@@ -203,6 +212,8 @@ func (k *correlator) concludeFlight(f *flight) {
 	switch why := f.fate; {
 	case why.expired:
 		k.end(f, ending{state: pdu.StateExpired, err: "expired"})
+	case why.kept:
+		k.keep(k.c.g.world.Load(), f, &f.keeps, time.Now())
 	case why.uncertain:
 		k.endUncertain(f)
 	case why.class == AnswerTemporary:
@@ -276,14 +287,55 @@ func (k *correlator) elsewhere(f *flight, st pdu.Status) {
 	k.end(f, ending{state: pdu.StateRejected, status: st, err: st.String()})
 }
 
-// aside sets a message aside that only carriers would take now which refused it for good.
-func (k *correlator) aside(f *flight) {
-	until := min(queue.At(time.Now().Add(barredWait)), f.m.Expires)
+// keep takes a message that may not leave now to where it waits or ends. Any goroutine.
+func (k *correlator) keep(w *world, f *flight, c *clearance, now time.Time) {
+	k.commit(f, k.c.g.kept(w, f.claim, c, now))
+}
+
+// passOver gives a message that may not go over this carrier to the others of its route;
+// when none of them may carry it either it ends.
+func (k *correlator) passOver(w *world, f *flight, r *rules, why Refusal, now time.Time) {
+	m := f.m
+	if f.grp == nil {
+		k.aside(f, barredWait)
+		return
+	}
+	if m.Barred>>f.place&1 == 1 {
+		// It came here only because the others are unavailable.
+		wait := notHereWait
+		if m.Class == queue.Urgent {
+			wait = barredWait
+		}
+		k.aside(f, wait)
+		return
+	}
+	if m.Barred |= 1 << f.place; m.Barred == f.grp.all() {
+		// Those barred before may not be any more: registrations begin, too.
+		barred, none := w.bars(f.grp, r, m, now)
+		if none != Accepted {
+			k.keep(w, f, &clearance{why: why}, now)
+			return
+		}
+		m.Barred = barred
+	}
+	lane := f.claim.Lane
+	lane.Target = queue.Target(f.grp.number, m.Barred)
+	k.commit(f, &queue.Enter{Claim: f.claim, Lane: lane})
+}
+
+// aside sets a message aside that only carriers would take now which may not have it.
+func (k *correlator) aside(f *flight, wait time.Duration) {
+	until := min(queue.At(time.Now().Add(wait)), f.m.Expires)
 	k.commit(f, &queue.Wait{Claim: f.claim, Until: until, Why: queue.WaitRetry, Lane: f.claim.Lane})
 }
 
-// barredWait is how long a message waits for a carrier that has not refused it yet.
-const barredWait = 10 * time.Second
+const (
+	// barredWait is how long a message waits for a carrier that has not refused it yet.
+	barredWait = 10 * time.Second
+	// notHereWait is the same where it is known beforehand that this one may not carry it:
+	// all of a backlog may be such, and each look costs a write.
+	notHereWait = time.Minute
+)
 
 // ending is how a message ends without a carrier's receipt.
 type ending struct {
@@ -300,6 +352,9 @@ func (k *correlator) end(f *flight, e ending) {
 		Deliver: k.c.g.clientReceipt(f.m, e.state, e.err, now),
 	}
 	k.c.g.met.ended(e.state)
+	if e.status != pdu.ESME_ROK && k.c.opt.Unknown.Statuses[e.status] {
+		k.c.unknownSubscriber(f.m, now)
+	}
 	k.commit(f, &f.final)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"masar/queue"
 	"masar/route"
+	"masar/service"
 	"masar/smpp/text"
 )
 
@@ -25,6 +26,10 @@ type world struct {
 	rules    []*group          // of each rule of table
 	named    map[string]*group // by a route's name, for ported numbers
 	groups   map[uint16]*group
+
+	generation uint64 // rises with every Reload, from 1: see queue.Message.World
+	services   map[*service.Service]*rules
+	grants     map[uint32]map[*service.Service]*rules // of each governed account
 }
 
 // group is the set of carriers of a route. Its brain is shared by their dispatchers.
@@ -54,7 +59,10 @@ type member struct {
 func (g *Gateway) build(ctx context.Context, s Setup, before *world) (*world, error) {
 	w := &world{
 		setup: s, accounts: map[string]*account{}, byNumber: map[uint32]*account{}, carriers: map[string]*carrier{},
-		named: map[string]*group{}, groups: map[uint16]*group{},
+		named: map[string]*group{}, groups: map[uint16]*group{}, generation: 1,
+	}
+	if before != nil {
+		w.generation = before.generation + 1
 	}
 	for i := range s.Accounts {
 		o := &s.Accounts[i]
@@ -105,6 +113,7 @@ func (g *Gateway) build(ctx context.Context, s Setup, before *world) (*world, er
 		rules = append(rules, rule)
 		w.rules = append(w.rules, grp)
 	}
+	w.buildRules()
 	var err error
 	w.table, err = route.NewTable(rules)
 	return w, err
@@ -200,8 +209,8 @@ func (grp *group) sameMembers(r *Route) bool {
 
 // takes tells whether some carrier of the group can write the message in as many parts as
 // it, and the account, may have: each in its own alphabet and style. The one that cannot
-// leaves it to the next.
-func (grp *group) takes(o *Account, m *queue.Message, body []byte) bool {
+// leaves it to the next. The barred ones do not count.
+func (grp *group) takes(o *Account, m *queue.Message, body []byte, barred uint16) bool {
 	e, known := storedCodings.Encoding(m.DataCoding)
 	if !known {
 		e = text.Binary
@@ -213,6 +222,9 @@ func (grp *group) takes(o *Account, m *queue.Message, body []byte) bool {
 	probe.Body = body
 	var s split
 	for i := range grp.members {
+		if barred>>i&1 == 1 {
+			continue
+		}
 		if err := grp.members[i].carrier.opt.plan(&probe, storedCodings, 0, &s); err == nil && len(s.parts) <= o.MaxParts {
 			return true
 		}
@@ -234,8 +246,14 @@ func (w *world) carrier(name string) *carrier {
 	return w.carriers[name]
 }
 
-// route finds the group for a message; nil: no route.
+// route finds the group for a message; nil: no route. A test number never leads anywhere
+// but to its own.
 func (w *world) route(q route.Query) *group {
+	if w.setup.Test != nil {
+		if name, is := w.setup.Test(q.Dest); is {
+			return w.named[name]
+		}
+	}
 	if w.setup.Ported != nil {
 		if name, ok := w.setup.Ported(q.Dest); ok {
 			if grp := w.named[name]; grp != nil {
@@ -305,11 +323,19 @@ func (grp *group) look(now time.Time) {
 	}
 }
 
+// all has the bit of every carrier of the group.
+func (grp *group) all() uint16 { return uint16(1)<<len(grp.members) - 1 }
+
+// lane is where a message waits that is new to the group.
+func (grp *group) lane(m *queue.Message, body []byte) queue.Lane {
+	return queue.Lane{Target: queue.Target(grp.number, grp.pin(m, body)|m.Barred), Class: m.Class, Account: m.Account}
+}
+
 // nextLane is the lane for a message that must not go back to carrier i for now, and
 // whether that leaves another carrier. When none would be left only those are avoided
 // that have refused it for good.
 func (grp *group) nextLane(l queue.Lane, i int, barred uint16) (queue.Lane, bool) {
-	all := uint16(1)<<len(grp.members) - 1
+	all := grp.all()
 	avoid := (l.Avoid() | barred | 1<<i) & all
 	other := avoid != all
 	if !other {
@@ -321,7 +347,7 @@ func (grp *group) nextLane(l queue.Lane, i int, barred uint16) (queue.Lane, bool
 
 // only is the lane that leaves one carrier of the group.
 func (grp *group) only(l queue.Lane, i int) queue.Lane {
-	all := uint16(1)<<len(grp.members) - 1
+	all := grp.all()
 	l.Target = queue.Target(grp.number, all&^(1<<i))
 	return l
 }
@@ -336,6 +362,9 @@ func (grp *group) pin(m *queue.Message, body []byte) uint16 {
 	h := conversation(m, body)
 	best, at := 0.0, 0
 	for i := range grp.members {
+		if m.Barred>>i&1 == 1 {
+			continue
+		}
 		if s := rendezvous(h, grp.members[i].carrier.name, grp.members[i].weight); s > best {
 			best, at = s, i
 		}

@@ -117,6 +117,9 @@ type Message struct {
 	ServiceType string
 	Person      [16]byte // service.Person who is meant; zero: whoever has the number
 	Template    string   // the template and version its text was made from: "IDREN/2/ar"
+	Personal    bool     // addressed to Person, not to whoever has the number
+	System      bool     // the gateway's own: consent is not asked
+	Stretch     bool     // Expires is a default: hours in which it may not leave do not count
 
 	ESMClass           uint8
 	ProtocolID         uint8

@@ -37,10 +37,13 @@ const (
 	flagPerson   // Person
 	flagTemplate
 	flagMarker
+	flagPersonal // these three are all there is of their fields
+	flagSystem
+	flagStretch
 )
 
 const messageFlags = flagShown | flagDue | flagWritten | flagService | flagBody | flagTLVs | flagText | flagProgress |
-	flagAnswers | flagPerson | flagTemplate | flagMarker
+	flagAnswers | flagPerson | flagTemplate | flagMarker | flagPersonal | flagSystem | flagStretch
 
 // Flags of a delivery's record.
 const (
@@ -105,6 +108,15 @@ func AppendMessageWithout(dst []byte, m *Message, w Without) []byte {
 	if m.Marker != "" {
 		flags |= flagMarker
 	}
+	if m.Personal {
+		flags |= flagPersonal
+	}
+	if m.System {
+		flags |= flagSystem
+	}
+	if m.Stretch {
+		flags |= flagStretch
+	}
 	dst = append(dst, RecordVersion, 0)
 	dst = binary.BigEndian.AppendUint16(dst, flags)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(m.ID))
@@ -160,7 +172,7 @@ func AppendMessageWithout(dst []byte, m *Message, w Without) []byte {
 func DecodeMessage(b []byte, m *Message) error {
 	r, flags := readRecord(b)
 	r.known(flags, messageFlags)
-	*m = Message{}
+	*m = Message{Personal: flags&flagPersonal != 0, System: flags&flagSystem != 0, Stretch: flags&flagStretch != 0}
 	m.ID = ID(r.uint64())
 	m.Expires = Time(r.uint64())
 	if m.Class = Class(r.octet()); m.Class >= Classes {

@@ -22,6 +22,7 @@ func sample(n uint64) *Message {
 		Source: Address{5, 0, text(21)}, Dest: Address{1, 1, text(21)}, DestWritten: Address{2, 1, text(21)}, ServiceType: text(6),
 		ESMClass: 0x40, ProtocolID: 1, Priority: 2, RegisteredDelivery: 3, DataCoding: 8,
 		Template: text(16), Marker: text(20), Person: [16]byte{byte(n), 1, 15: 2},
+		Personal: n%3 == 0, System: n%5 == 0, Stretch: n%7 == 0,
 		Body: octets(65535), TLVs: octets(300), Text: octets(80),
 		Tries: 3, Attempt: 4, Barred: 5, LastErr: pdu.Status(r.Uint32()), Extra: octets(20),
 	}

@@ -173,10 +173,15 @@ func (c *committer) claimed(cl *queue.Claim) *item {
 	return it
 }
 
-// adopt makes m the item's message: a claim's owner may have made a changed copy.
+// adopt makes m the item's message: a claim's owner may have made a changed copy. Where it
+// goes to another number now its row in the index moves along.
 func (c *committer) adopt(it *item, m *queue.Message) {
 	if it.m == m {
 		return
+	}
+	if it.side && (it.m.Dest.Addr != m.Dest.Addr || it.m.Source.Addr != m.Source.Addr) {
+		c.del(waitingKey(c.k, m.Account, c.pairMAC(it.m), it.id))
+		c.set(waitingKey(c.k, m.Account, c.pairMAC(m), it.id), nil)
 	}
 	c.s.mu.Lock()
 	it.m = m
