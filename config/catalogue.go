@@ -43,7 +43,7 @@ type Category struct {
 
 // Agency owns services and senders.
 type Agency struct {
-	// Its code: letters, digits, dot, dash, underscore.
+	// Its code: lower-case letters, digits, hyphens.
 	Code string `yaml:"code" need:"yes" eg:"civil-affairs"`
 	// Its name in each language.
 	Name Texts `yaml:"name" need:"yes" eg:"{en: Civil Affairs}"`
@@ -71,7 +71,7 @@ type Sender struct {
 	AnyCarrier bool `yaml:"any_carrier" eg:"true"`
 }
 
-func (s Sender) id() string { return s.Name + " of " + s.Agency }
+func (s Sender) id() string { return s.Name }
 
 // SenderAt is how a sender stands with one carrier. It may be written as its state alone.
 type SenderAt struct {
@@ -97,8 +97,8 @@ type Service struct {
 	Category string `yaml:"category" need:"yes" eg:"service"`
 	// opt-in: only to the enrolled; mandatory: to everybody.
 	Mode string `yaml:"mode" one:"opt-in mandatory" eg:"mandatory"`
-	// How long a message without a validity_period may wait, from the end of its hold. 0: as its account says.
-	Validity time.Duration `yaml:"validity" max:"366d" eg:"72h"`
+	// How long a message without a validity_period may wait, from the end of its hold.
+	Validity time.Duration `yaml:"validity" need:"yes" min:"1m" max:"30d" eg:"72h"`
 	// hold: it waits for the end of quiet hours; allow: it does not. Hours of its own hold, too. Left out: allow for class urgent and kind otp, else hold.
 	QuietHours QuietRule `yaml:"quiet_hours"`
 	// What becomes of a message to a number that is not enrolled: refused at once, or accepted and ended REJECTD with a receipt.
@@ -108,7 +108,7 @@ type Service struct {
 	// Domains that links in its texts may lead to, with all below them. Empty: no links.
 	Domains []string `yaml:"domains" eg:"[moi.gov.sa]"`
 	// Days before the date at which a reminder is due, falling. Kind expiry only.
-	LeadDays []int `yaml:"lead_days" min:"0" max:"3660" eg:"[60, 30, 7]"`
+	LeadDays []int `yaml:"lead_days" min:"0" max:"3650" eg:"[60, 30, 7]"`
 	// Whether it belongs to the pilot.
 	Pilot bool `yaml:"pilot" eg:"true"`
 	// What is done to its texts before they are stored.

@@ -28,6 +28,12 @@ func (d *decoder) check(c *Config) {
 	}
 	d.checkRoutes(c, accounts, carriers)
 	d.checkMO(c, accounts)
+	d.checkTestNumbers(c)
+	d.checkKeywords(c)
+	d.checkAPI(c, accounts)
+	if c.Subscribers.Account != "" {
+		d.reference("subscribers.account", c.Subscribers.Account, accounts, "account")
+	}
 }
 
 // double records the second use of a name.

@@ -54,6 +54,13 @@ func (d *decoder) checkAccount(at string, a *Account) {
 	if n := a.Numbers; n.TONNPI != "override" && (d.given(at+".numbers.ton") || d.given(at+".numbers.npi")) {
 		d.bad(at+".numbers.ton_npi", n.TONNPI, "leaves ton and npi without effect", "write ton_npi: override, or remove ton and npi")
 	}
+	if len(a.TrialNumbers) > 0 && !a.Trial && !d.failed[at+".trial"] {
+		d.bad(at+".trial_numbers", "", "have no effect without trial", "write trial: true, or remove them")
+	}
+	for i, n := range a.TrialNumbers {
+		d.number(fmt.Sprintf("%s.trial_numbers[%d]", at, i), n)
+	}
+	d.distinct(at+".trial_numbers", a.TrialNumbers)
 	d.validity(at+".validity", a.Validity)
 	d.timers(at+".timers", a.Timers)
 }
@@ -99,6 +106,20 @@ func (d *decoder) serviceType(at, s string) {
 
 // e164Form is a number in its international form, digits alone.
 var e164Form = regexp.MustCompile(`^[1-9][0-9]{6,14}$`)
+
+// number checks a whole number in E.164.
+func (d *decoder) number(at, s string) {
+	bare := strings.TrimPrefix(s, "+")
+	switch {
+	case e164Form.MatchString(s):
+	case bare != s && e164Form.MatchString(bare):
+		d.bad(at, s, "begins with a plus", "write "+bare)
+	case strings.HasPrefix(s, "0") && digits.MatchString(s):
+		d.bad(at, s, "is not international", "write it with its country code, such as 966501234567")
+	default:
+		d.bad(at, s, "is not a number", "write 7 to 15 digits with the country code, such as 966501234567")
+	}
+}
 
 var numberRange = regexp.MustCompile(`^([0-9]{1,20})-([0-9]{1,20})$`)
 

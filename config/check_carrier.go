@@ -93,6 +93,71 @@ func (d *decoder) checkCarrier(at string, c *Carrier, all *Config) {
 	}
 	d.statuses(at, c)
 	d.tlvs(at, c)
+	d.free(at+".free", c)
+	for i, e := range c.UnknownSubscriber.Errors {
+		if !errForm.MatchString(e) {
+			d.bad(fmt.Sprintf("%s.unknown_subscriber.errors[%d]", at, i), e, "is no err of a receipt", "write its digits or letters as the receipt has them, such as \"001\"")
+		}
+	}
+	d.distinct(at+".unknown_subscriber.errors", c.UnknownSubscriber.Errors)
+}
+
+var errForm = regexp.MustCompile(`^[0-9A-Za-z]{1,8}$`)
+
+// free checks what one carrier says of its markers; which services lack one is asked with
+// the catalogue.
+func (d *decoder) free(at string, c *Carrier) {
+	if c.Free.Required && len(c.Free.Markers) == 0 && !d.failed[at+".markers"] {
+		d.bad(at+".markers", "", "is missing: required lets nothing over this carrier that has no marker", "write a marker, or remove required")
+	}
+	names, marked := map[string]int{}, map[string]string{}
+	for i, m := range c.Free.Markers {
+		path := fmt.Sprintf("%s.markers[%d]", at, i)
+		d.double(names, m.Name, i, at+".markers", "name")
+		if m.ServiceType == "" && m.Source == "" && len(m.TLVs) == 0 && !d.failedUnder(path) {
+			d.bad(path, "", "changes nothing", "write service_type, source, billing_identification or tlv")
+		}
+		d.octetString(path+".service_type", m.ServiceType, 5)
+		if m.Source != "" {
+			d.senderAddress(path+".source", m.Source)
+		}
+		d.markerTLVs(path, &m, c)
+		if len(m.Services) == 0 && i < len(c.Free.Markers)-1 && !d.given(path+".services") {
+			d.bad(path, "", "takes every service and stands before others", "put it last, or name its services")
+		}
+		for j, s := range m.Services {
+			here := fmt.Sprintf("%s.services[%d]", path, j)
+			if first := marked[s]; first != "" {
+				d.bad(here, s, "has the marker "+first+" already", "keep one")
+			}
+			marked[s] = m.Name
+			d.serviceType(here, s)
+		}
+	}
+}
+
+func (d *decoder) markerTLVs(at string, m *Marker, c *Carrier) {
+	if c.InterfaceVersion < 0x34 && len(m.TLVs) > 0 {
+		d.bad(at, "", "sets a TLV, which interface_version 3.3 has not", "mark by service_type or source, or write interface_version: 3.4")
+	}
+	if len(m.BillingIdentification) > 0 && m.TLV != nil && m.TLV.Tag == 0x060B {
+		d.bad(at+".tlv.tag", "0x060B", "is set by billing_identification already", "keep one")
+	}
+	if t := m.TLV; t != nil {
+		if t.Value != "" && t.Hex != "" {
+			d.bad(at+".tlv.hex", t.Hex, "stands beside value", "keep one of the two")
+		}
+		for i, other := range c.TLVs {
+			if other.Tag == t.Tag && t.Tag != 0 {
+				d.bad(at+".tlv.tag", fmt.Sprintf("%#04x", t.Tag), fmt.Sprintf("is set by tlvs[%d] already", i), "keep one")
+			}
+		}
+	}
+	for _, t := range m.TLVs {
+		if len(t.Octets) > 254 {
+			d.bad(at, "", fmt.Sprintf("has a TLV of %d octets, at most 254 are sent", len(t.Octets)), "shorten it")
+		}
+	}
 }
 
 func (d *decoder) addresses(at, one, addr, many string, addrs []string) {

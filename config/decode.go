@@ -469,7 +469,8 @@ func (d *decoder) list(path string, n *yaml.Node, v reflect.Value, tag reflect.S
 		at.Set(newElement(at.Type()))
 		d.value(fmt.Sprintf("%s[%d]", path, i), e, at, tag)
 	}
-	if len(items) == 0 {
+	// No hours and hours that are left out are two things.
+	if len(items) == 0 && (v.Type() != reflect.TypeFor[[]Span]() || isNull(n)) {
 		list = reflect.Zero(v.Type())
 	}
 	v.Set(list)

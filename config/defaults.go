@@ -116,7 +116,7 @@ func standard() standards {
 			Delay: 2 * time.Second,
 			Outcomes: map[string]string{
 				"0": "DELIVRD", "1": "DELIVRD", "2": "DELIVRD", "3": "DELIVRD", "4": "DELIVRD",
-				"5": "UNDELIV", "6": "EXPIRED", "7": "REJECTD", "8": "unknown", "9": "never",
+				"5": "UNDELIV", "6": "EXPIRED", "7": "REJECTD", "8": "unknown-subscriber", "9": "never",
 			},
 		},
 		Catalogue: Catalogue{

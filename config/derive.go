@@ -77,7 +77,8 @@ func (d *decoder) deriveKey(c *Config) {
 
 var keyForm = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 
-// deriveCatalogue fills what a service's quiet_hours leave open.
+// deriveCatalogue fills what a service's quiet_hours leave open, and templates from their
+// short form.
 func (d *decoder) deriveCatalogue(c *Catalogue) {
 	for i := range c.Services {
 		s, at := &c.Services[i], fmt.Sprintf("services[%d].quiet_hours", i)
@@ -90,6 +91,9 @@ func (d *decoder) deriveCatalogue(c *Catalogue) {
 			if (s.Class == "urgent" || s.Kind == "otp") && q.Own == nil {
 				q.Rule = "allow"
 			}
+		}
+		if len(s.Template) > 0 && len(s.Templates) == 0 {
+			s.Templates = []Template{{Version: 1, Text: s.Template}}
 		}
 	}
 }
@@ -178,9 +182,7 @@ func settle(c *Config) {
 		return
 	}
 	for i := range c.Catalogue.Services {
-		if s := &c.Catalogue.Services[i]; len(s.Template) > 0 {
-			s.Templates, s.Template = []Template{{Version: 1, Text: s.Template}}, nil
-		}
+		c.Catalogue.Services[i].Template = nil // it stands in Templates
 	}
 }
 
@@ -262,7 +264,7 @@ func (d *decoder) keyPair(at, cert, key string) {
 		d.bad(at+".cert", d.shownPath(cert), "is no pair with "+d.shownPath(key)+": "+strings.TrimPrefix(err.Error(), "tls: "), "give a PEM certificate and the private key that belongs to it")
 		return
 	}
-	if leaf := pair.Leaf; leaf != nil && time.Now().After(leaf.NotAfter) {
+	if leaf := pair.Leaf; leaf != nil && d.opts.Now().After(leaf.NotAfter) {
 		d.warn(at+".cert", d.shownPath(cert), "ran out on "+leaf.NotAfter.UTC().Format(time.DateOnly), "renew it")
 	}
 }

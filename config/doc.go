@@ -19,8 +19,8 @@
 //	derive.go    fields that stand for several keys; secrets and certificates from files
 //	check.go     what one value cannot tell: references, contradictions,
 //	             doubles (check_account.go, check_carrier.go, check_route.go,
-//	             check_catalogue.go, check_calendar.go, check_template.go; what the two
-//	             files say of each other: check_links.go, check_subscribers.go)
+//	             check_subscribers.go, check_catalogue.go; what the two files
+//	             say of each other: check_links.go)
 //	diff.go      what a reload changes
 //	mistake.go   how a mistake is told: file:line:column, key path, value, rule, cure
 //

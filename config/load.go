@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -26,7 +27,16 @@ type ParseOptions struct {
 	StatusName func(name string) (uint32, bool)
 	// ReadFile reads a file that the configuration names and tells its mode; nil: the disk.
 	ReadFile func(path string) ([]byte, fs.FileMode, error)
+	// Catalogue asks the room that knows what a catalogue must be; nil: nobody is asked, and
+	// only names, references and what the two files say of each other are checked. It is
+	// given catalogues with mistakes, too: what it finds where one was told is dropped.
+	Catalogue func(*Catalogue) (mistakes, warnings []Finding)
+	// Now is when registrations and keys are compared with their end; nil: time.Now.
+	Now func() time.Time
 }
+
+// Finding is a mistake or a warning without its place: Path is the key path it stands under.
+type Finding struct{ Path, Value, Rule, Cure string }
 
 // Load reads the file at path. The error is an Errors with every mistake, or says why the
 // file could not be read. Warnings come with a good configuration and with a bad one.
@@ -71,6 +81,9 @@ func (o ParseOptions) filled() ParseOptions {
 	}
 	if o.ReadFile == nil {
 		o.ReadFile = readRegular
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	return o
 }

@@ -84,7 +84,7 @@ func nearest(s string, candidates []string) string {
 	}
 	best, at := "", 1+max(1, len(s)/3)
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(s), c); d < at {
+		if d := distance(strings.ToLower(s), strings.ToLower(c)); d < at {
 			best, at = c, d
 		}
 	}

@@ -78,7 +78,7 @@ type Keywords struct {
 	Enrolled string `yaml:"enrolled" eg:"SUBAD"`
 	// Code of the service whose template confirms a withdrawal; placeholders service, date and code.
 	Withdrawn string `yaml:"withdrawn" eg:"SUBRM"`
-	// Answers that are no service's.
+	// Answers that are no service's, with the placeholders service, code, date and number. One without a text is not sent.
 	Replies Replies `yaml:"replies"`
 }
 
@@ -96,7 +96,8 @@ type Words struct {
 	Help []string `yaml:"help" eg:"[مساعدة, HELP]"`
 }
 
-// Replies are answers in each language.
+// Replies are answers in each language. Their placeholders are {service}, its name, {code},
+// {date} and {number}, the short code.
 type Replies struct {
 	// To the word for help, and to what is not understood.
 	Help Texts `yaml:"help" eg:"{en: \"Write START or STOP and the service's code to 1090.\"}"`
@@ -104,6 +105,12 @@ type Replies struct {
 	UnknownService Texts `yaml:"unknown_service" eg:"{en: \"There is no service {code}.\"}"`
 	// To a withdrawal from what the person is not enrolled in.
 	NotEnrolled Texts `yaml:"not_enrolled" eg:"{en: \"You are not enrolled in {code}.\"}"`
+	// To an enrolment, where no service's template confirms it.
+	Enrolled Texts `yaml:"enrolled" eg:"{en: \"You are enrolled in {service}.\"}"`
+	// To a withdrawal, where no service's template confirms it.
+	Withdrawn Texts `yaml:"withdrawn" eg:"{en: \"You left {service}.\"}"`
+	// To a withdrawal from everything.
+	WithdrawnAll Texts `yaml:"withdrawn_all" eg:"{en: \"You left all services.\"}"`
 	// To an enrolment that is there already.
 	Already Texts `yaml:"already" eg:"{en: \"You are enrolled in {code} already.\"}"`
 }
@@ -120,7 +127,7 @@ type API struct {
 type APIKey struct {
 	// Its name in logs and history.
 	Name string `yaml:"name" need:"yes" eg:"bank-a"`
-	// SHA-256 of the key in hex, as masar apikey prints it.
+	// SHA-256 of the key in hex, as masar key prints it.
 	KeyHash Secret `yaml:"key_hash" need:"yes" eg:"\"sha256:...\""`
 	// Channel that its enrolments carry; it sees only what this channel enrolled.
 	Channel string `yaml:"channel" inherit:".name" eg:"bank-a"`
@@ -152,8 +159,8 @@ type TestRange struct {
 	Range NumberRange `yaml:"range" need:"yes" eg:"966500000000-966500000099"`
 	// From the accepted message to its receipt.
 	Delay time.Duration `yaml:"delay" max:"24h" eg:"5s"`
-	// How messages end, by the last digit of the number: DELIVRD, UNDELIV, EXPIRED, REJECTD, unknown (UNDELIV as unknown subscriber) or never. A digit that is left out keeps its default.
-	Outcomes map[string]string `yaml:"outcomes" one:"DELIVRD UNDELIV EXPIRED REJECTD unknown never" eg:"{0: EXPIRED, 1: never}"`
+	// How messages end, by the last digit of the number: DELIVRD, UNDELIV, EXPIRED, REJECTD, unknown-subscriber (UNDELIV with err:001) or never. A digit that is left out keeps its default.
+	Outcomes map[string]string `yaml:"outcomes" one:"DELIVRD UNDELIV EXPIRED REJECTD unknown-subscriber never" eg:"{0: EXPIRED, 1: never}"`
 }
 
 func (r TestRange) id() string { return r.Range.String() }
@@ -189,4 +196,17 @@ func parseNumberRange(s string) (NumberRange, *fault) {
 		return NumberRange{}, &fault{"is a range that ends before it begins", "write " + r.To + "-" + r.From}
 	}
 	return r, nil
+}
+
+// each calls f with every reply and its key.
+func (r *Replies) each(f func(key string, t Texts)) {
+	for _, x := range []struct {
+		key string
+		t   Texts
+	}{
+		{"help", r.Help}, {"unknown_service", r.UnknownService}, {"not_enrolled", r.NotEnrolled},
+		{"enrolled", r.Enrolled}, {"withdrawn", r.Withdrawn}, {"withdrawn_all", r.WithdrawnAll}, {"already", r.Already},
+	} {
+		f(x.key, x.t)
+	}
 }
