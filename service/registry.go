@@ -245,8 +245,9 @@ type Batch struct {
 	Bookmark *Bookmark // how far a bulk job is with this batch
 
 	// Decided, where it is set, is called inside Apply with what becomes of the changes,
-	// once, just before the write that stores them: it may finish Bookmark, so that what
-	// a bulk job counts is exact whenever it is killed. It must not block, call the
+	// once, just before the write that stores them: it may finish Bookmark and Once, so that
+	// what a bulk job counts and what a repeated request is answered is exact whenever the
+	// process is killed. It must not block, call the
 	// Registry, or keep the slice.
 	Decided func([]Outcome)
 }
@@ -259,11 +260,6 @@ type Once struct {
 	Body   [32]byte
 	Answer []byte // at most 4 KiB
 	At     time.Time
-
-	// Make, where it is set, makes the Answer from what became of the batch's changes: it
-	// is asked inside Apply, once, just before the write that stores both, and must not
-	// block. Once of a Registry never has one.
-	Make func([]Outcome) []byte
 }
 
 // ErrOnceKnown: the batch was applied before; Registry.Once has its answer.
