@@ -131,8 +131,9 @@ func whyNotStored(err error) Refusal {
 
 // refused counts and logs a refusal: the first of its kind at once, then one line in ten
 // seconds with the count of those between.
-func (c *client) refused(no refused, source, dest []byte) {
-	a := c.account
+func (c *client) refused(no refused, source, dest []byte) { c.account.refused(no, source, dest) }
+
+func (a *account) refused(no refused, source, dest []byte) {
 	a.met.submits[no.why].Inc()
 	t := time.Now()
 	a.mu.Lock()
@@ -145,9 +146,9 @@ func (c *client) refused(no refused, source, dest []byte) {
 	silent := l.silent
 	l.last, l.silent = t, 0
 	a.mu.Unlock()
-	c.g.log.Warn("submit refused", slog.String("account", a.name), slog.String("reason", no.why.String()),
+	a.g.log.Warn("submit refused", slog.String("account", a.name), slog.String("reason", no.why.String()),
 		slog.String("status", no.wire().String()), slog.String("rule", refusals[no.why].rule), slog.String("detail", no.detail),
-		slog.Any("from", c.g.sender(printable(source))), slog.Any("to", c.g.number(printable(dest))), slog.Int("not_logged", silent))
+		slog.Any("from", a.g.sender(printable(source))), slog.Any("to", a.g.number(printable(dest))), slog.Int("not_logged", silent))
 }
 
 // admit fills s from p or says why not: what only a PDU can be asked, then admitMessage.

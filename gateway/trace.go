@@ -9,14 +9,14 @@ import (
 	"masar/smpp/text"
 )
 
-// trace logs, at debug, a message that was taken. It runs on the committer: who logs each
-// message pays for it with throughput.
-func (s *submission) trace() {
-	g := s.client.g
+func (s *submission) trace() { s.client.g.traceSubmit(s.client.account, &s.m) }
+
+// traceSubmit logs, at debug, a message that was taken. It runs on the committer: who logs
+// each message pays for it with throughput.
+func (g *Gateway) traceSubmit(a *account, m *queue.Message) {
 	if !g.log.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}
-	m, a := &s.m, s.client.account
 	attrs := []slog.Attr{
 		slog.String("account", a.name), slog.String("message_id", m.ID.String()),
 		slog.String("class", m.Class.String()), slog.Int("octets", len(m.Body)),
