@@ -37,7 +37,7 @@ type Account struct {
 	Senders []string `yaml:"senders" eg:"[AHWAL, \"MOI*\", 1000-1999]"`
 	// Source address of a submit that names none.
 	DefaultSender string `yaml:"default_sender" eg:"AHWAL"`
-	// Code of its agency in the catalogue. With it, or with services where there is a catalogue, the account is governed: consent, hours and senders are asked.
+	// Code of its agency in the catalogue. With it, or with services where there is a catalogue, the account is governed: consent, hours and senders are asked. none: the plain gateway on purpose, which masar check then does not warn about.
 	Agency string `yaml:"agency" eg:"civil-affairs"`
 	// service_type values it may use, at most 5 characters each. Empty: with an agency all of the agency's, else the plain gateway, any.
 	Services []string `yaml:"services" eg:"[IDNEW, IDREN]"`

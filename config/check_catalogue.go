@@ -105,7 +105,7 @@ func (d *decoder) languages(c *Catalogue) {
 		}
 	}
 	d.distinct("languages", c.Languages)
-	if len(c.Languages) > 0 {
+	if len(c.Languages) > 0 && !d.failedUnder("languages") {
 		d.textsIn("", reflect.ValueOf(c).Elem(), c.Languages)
 	}
 }
@@ -124,12 +124,14 @@ func (d *decoder) textsIn(path string, block reflect.Value, languages []string) 
 	}
 }
 
+// language records a text in a language that the catalogue does not list.
 func (d *decoder) language(path, l string, languages []string) {
 	if slices.Contains(languages, l) || len(languages) == 0 {
 		return
 	}
 	cure := "write one of " + strings.Join(languages, ", ") + ", or add it to languages"
-	if near := nearest(l, languages); near != "" {
+	// One letter of two is no likeness.
+	if near := nearest(l, languages); near != "" && len(l) > 2 {
 		cure = "did you mean " + near + "? If not, add it to languages"
 	}
 	d.badKey(path, l, "is none of the catalogue's languages", cure)

@@ -25,6 +25,8 @@ func crossCheck(d, k *decoder, c *Config) {
 	for i := range x.cat.Agencies {
 		x.agencies[x.cat.Agencies[i].Code] = i
 	}
+	delete(x.services, "") // told already
+	delete(x.agencies, "")
 	for i := range c.Accounts {
 		x.accounts[c.Accounts[i].SystemID] = i
 		x.account(fmt.Sprintf("accounts[%d]", i), &c.Accounts[i])
@@ -83,8 +85,8 @@ type links struct {
 
 func (x *links) account(at string, a *Account) {
 	if a.Agency == "" && len(a.Services) == 0 {
-		if !x.d.failedUnder(at) {
-			x.d.warn(at, a.SystemID, "has no agency and no services: a plain gateway, no consent is asked", "write agency: and its code")
+		if !x.d.failedUnder(at) && !x.d.given(at+".agency") {
+			x.d.warn(at, a.SystemID, "has no agency and no services: a plain gateway, no consent is asked", "write agency: and its code, or agency: none if that is meant")
 		}
 		return
 	}
@@ -110,6 +112,12 @@ func (x *links) maySend(a *Account, code string) bool {
 	default:
 		return known && x.cat.Services[i].Agency == a.Agency
 	}
+}
+
+// grantsAreKnown is false where a mistake hides what account i may send.
+func (x *links) grantsAreKnown(i int) bool {
+	at := fmt.Sprintf("accounts[%d].", i)
+	return !x.d.failedUnder(at+"agency") && !x.d.failedUnder(at+"services")
 }
 
 // carrier checks the services of its markers, and that none lacks one which could be
@@ -216,7 +224,7 @@ func (x *links) sends(at, code string, may []string, must string) {
 		return
 	}
 	s := &x.cat.Services[i]
-	if a, ok := x.accounts[x.c.Subscribers.Account]; ok && !x.maySend(&x.c.Accounts[a], code) {
+	if a, ok := x.accounts[x.c.Subscribers.Account]; ok && x.grantsAreKnown(a) && !x.maySend(&x.c.Accounts[a], code) {
 		x.d.bad(at, code, "is not granted to "+x.c.Subscribers.Account+", the account of subscribers", "add it to that account's services, or name another account")
 		return
 	}
@@ -255,7 +263,7 @@ func (x *links) keywords(at string, k *Keywords) {
 func (x *links) apiKey(at string, k *APIKey) {
 	x.d.references(at+".services", k.Services, x.services, "service")
 	i, ok := x.accounts[k.Account]
-	if !ok || !slices.Contains(k.Scopes, "notices") {
+	if !ok || !slices.Contains(k.Scopes, "notices") || !x.grantsAreKnown(i) {
 		return
 	}
 	for j, s := range k.Services {

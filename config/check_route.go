@@ -58,7 +58,7 @@ func (d *decoder) checkRoutes(c *Config, accounts, carriers map[string]int) {
 // failedUnder reports whether anything in the block at path is wrong.
 func (d *decoder) failedUnder(path string) bool {
 	for p := range d.failed {
-		if p == path || strings.HasPrefix(p, path+".") {
+		if rest, ok := strings.CutPrefix(p, path); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
 			return true
 		}
 	}

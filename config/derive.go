@@ -33,6 +33,12 @@ func (d *decoder) derive(c *Config, mode fs.FileMode) {
 		if a.Numbers.TONNPI == "auto" && !d.given(at+".numbers.ton_npi") && (d.given(at+".numbers.ton") || d.given(at+".numbers.npi")) {
 			a.Numbers.TONNPI = "override"
 		}
+		if a.Agency == "none" {
+			a.Agency = ""
+			if len(a.Services) > 0 && c.CatalogueFile != "" {
+				d.bad(at+".agency", "none", "stands beside services, which govern the account", "remove one of the two")
+			}
+		}
 	}
 	for i := range c.Carriers {
 		d.deriveCarrier(fmt.Sprintf("carriers[%d]", i), &c.Carriers[i], mode)

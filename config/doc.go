@@ -14,6 +14,7 @@
 //	secret.go    a value that cannot be printed
 //	load.go      Load and Parse: the file, its secrets and certificates
 //	decode.go    YAML nodes -> blocks and lists, with the place of every value kept
+//	walk.go      blocks inside blocks, lists and maps; maps by the operator's names
 //	scalar.go    one word -> one field, and its bounds
 //	inherit.go   what is not said in a block is taken from the one above it
 //	derive.go    fields that stand for several keys; secrets and certificates from files
