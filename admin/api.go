@@ -1,207 +1,197 @@
 package admin
 
 import (
-	"encoding/hex"
+	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
-	"net/http/pprof"
+	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
-	"masar/gateway"
-	"masar/queue"
+	"masar/service"
 )
 
-// QueueRow is one row of GET /v1/queue: what waits in one class for one carrier.
-type QueueRow struct {
-	Carrier       string  `json:"carrier"`
-	Class         string  `json:"class"`
-	Messages      int64   `json:"messages"`
-	OldestSeconds float64 `json:"oldest_s"`
+// api is what the operations work with: one for all listeners.
+type api struct {
+	opt  *Options
+	door *doorman
+	met  *metrics
+	sent *codeLimit
+	bulk *bulk // nil: no files are taken
 }
 
-// CarrierRow is one row of GET /v1/carriers.
-type CarrierRow struct {
-	Name        string  `json:"carrier"`
-	Binds       int     `json:"binds"`
-	Outstanding int64   `json:"outstanding"`
-	Window      int64   `json:"window"`
-	Pace        float64 `json:"pace"`
-	DownSeconds float64 `json:"down_s"`
+func newAPI(o *Options) *api {
+	met := newMetrics(o.Registerer)
+	return &api{opt: o, met: met, door: newDoorman(o, met), sent: newCodeLimit()}
 }
 
-// UncertainRow is one row of GET /v1/uncertain: a submit_sm that had no answer. The carrier
-// may have taken it or not; policy is what its route says to do.
-type UncertainRow struct {
-	MessageID string    `json:"message_id"` // 16 hex digits
-	Carrier   string    `json:"carrier"`
-	Cause     string    `json:"cause"`  // timeout, session_ended, restart
-	Policy    string    `json:"policy"` // resend, fail, hold
-	At        time.Time `json:"at"`
+// face is the API as one listener shows it: over the socket file a caller may do
+// everything, over TCP what its key says.
+type face struct {
+	*api
+	huma.API
+	local bool
 }
 
-// UnmatchedRow is one row of GET /v1/unmatched?carrier=NAME: a receipt that belongs to no
-// message. from=ID begins at a carrier's id.
-type UnmatchedRow struct {
-	Carrier   string    `json:"carrier"`
-	CarrierID string    `json:"carrier_id"`
-	Why       string    `json:"why"`
-	At        time.Time `json:"at"`
-	DeliverSM string    `json:"deliver_sm"` // the body, in hex
+// recordingMux keeps its patterns, so that a test can compare what is served with what is
+// documented.
+type recordingMux struct {
+	*http.ServeMux
+	patterns []string
 }
 
-// Problem is an error as the API tells it.
-type Problem struct {
-	Error string `json:"error"`
+// HandleFunc is http.ServeMux's.
+func (m *recordingMux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	m.Handle(pattern, http.HandlerFunc(handler))
 }
 
-func (s *Server) routes(local bool) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.opt.Gatherer, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /readyz", s.ready)
-	mux.HandleFunc("GET /v1/queue", s.queue)
-	mux.HandleFunc("GET /v1/carriers", s.carriers)
-	mux.HandleFunc("GET /v1/uncertain", s.uncertain)
-	guarded := func(do http.HandlerFunc) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			if !s.allowed(r, local) {
-				answer(w, http.StatusUnauthorized, Problem{"a token is needed: Authorization: Bearer (admin.token_file)"})
-				return
-			}
-			do(w, r)
+// Handle is http.ServeMux's.
+func (m *recordingMux) Handle(pattern string, handler http.Handler) {
+	m.patterns = append(m.patterns, pattern)
+	m.ServeMux.Handle(pattern, handler)
+}
+
+const (
+	schemaPrefix = "#/components/schemas/"
+	security     = "key"
+
+	describes = `Enrolments, consent, blocklist and notices of a Masar gateway. ` +
+		`Errors are application/problem+json (RFC 9457): detail says what is wrong, errors names each field, its value and its rule. ` +
+		`Numbers may be written as people write them (05..., 5..., +966..., 00966..., Arabic digits) and are answered in E.164 without plus. ` +
+		`A channel sees only what it enrolled itself, unless its key has the scope all-channels.`
+)
+
+func humaConfig() huma.Config {
+	schemas := huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)
+	// What is sent is a Problem: see asProblem.
+	schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[Problem]())
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info:    &huma.Info{Title: "Masar", Version: "1", Description: describes},
+			Components: &huma.Components{
+				Schemas: schemas,
+				SecuritySchemes: map[string]*huma.SecurityScheme{security: {
+					Type: "http", Scheme: "bearer",
+					Description: "An API key (api.keys) or the token of admin.token_file. What an operation lists beside it are the scopes it needs. Over the gateway's socket file none is asked for.",
+				}},
+			},
+			Tags: []*huma.Tag{
+				{Name: "subscribers", Description: "people, their numbers and what they are enrolled in"},
+				{Name: "codes", Description: "codes that verify a number"},
+				{Name: "bulk", Description: "files with many rows"},
+				{Name: "blocklist", Description: "numbers that get nothing, or nothing opt-in"},
+				{Name: "notices", Description: "sending"},
+				{Name: "gateway", Description: "its state and its operation"},
+			},
+		},
+		Formats: map[string]huma.Format{
+			"application/json": jsonFormat,
+			"json":             jsonFormat,
+		},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true, // a filter that is spelled wrong would be none
+		Transformers:                 []huma.Transformer{asProblem},
+	}
+}
+
+var jsonFormat = huma.Format{
+	Marshal: func(w io.Writer, v any) error {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		return enc.Encode(v)
+	},
+	Unmarshal: json.Unmarshal,
+}
+
+// newFace registers every operation on a mux.
+func (a *api) newFace(mux *recordingMux, s *Server, local bool) *face {
+	f := &face{api: a, API: humago.New(mux, humaConfig()), local: local}
+	s.operations(f, mux)
+	f.subscriberOperations()
+	f.codeOperations()
+	f.blocklistOperations()
+	f.catalogueOperations()
+	f.noticeOperations()
+	f.bulkOperations()
+	f.document(mux)
+	return f
+}
+
+// operation registers one that asks for a caller with these scopes.
+func operation[I, O any](f *face, need Scopes, op huma.Operation, do func(context.Context, *I) (*O, error)) {
+	op.Security = []map[string][]string{{security: need.names()}}
+	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable)
+	register(f, op, f.door.guard(f.API, f.local, need), do)
+}
+
+// open registers one that anybody may ask for.
+func open[I, O any](f *face, op huma.Operation, do func(context.Context, *I) (*O, error)) {
+	op.Security = []map[string][]string{{}} // said aloud: none
+	op.Errors = append(op.Errors, http.StatusServiceUnavailable)
+	register(f, op, nil, do)
+}
+
+func register[I, O any](f *face, op huma.Operation, guard func(huma.Context, func(huma.Context)), do func(context.Context, *I) (*O, error)) {
+	slices.Sort(op.Errors)
+	op.Errors = slices.Compact(op.Errors)
+	op.Middlewares = append(op.Middlewares, f.count(op.OperationID))
+	if guard != nil {
+		op.Middlewares = append(op.Middlewares, guard)
+	}
+	huma.Register(f.API, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := do(ctx, in)
+		return out, f.told(ctx, op.OperationID, err)
+	})
+}
+
+// count is the middleware that counts an operation's answers.
+func (f *face) count(id string) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		began := time.Now()
+		next(ctx)
+		f.met.seconds.WithLabelValues(id).Observe(time.Since(began).Seconds())
+		f.met.requests.WithLabelValues(id, strconv.Itoa(ctx.Status())).Inc()
+	}
+}
+
+// told turns an error of a room below into the answer: what a caller can do something
+// about says so itself, anything else is ours and goes into the log.
+func (f *face) told(ctx context.Context, operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if told, ok := asTold(err); ok {
+		return told
+	}
+	if ctx.Err() != nil {
+		return problem(http.StatusServiceUnavailable, "the request was given up before it was answered")
+	}
+	f.opt.Log.Error("API request not answered", slog.String("operation", operation), slog.Any("err", err))
+	return problem(http.StatusServiceUnavailable, "the gateway could not do it: its log says why")
+}
+
+// catalogue is the one in force.
+func (a *api) catalogue() (*service.Catalogue, error) {
+	if a.opt.Catalogue != nil {
+		if c := a.opt.Catalogue(); c != nil {
+			return c, nil
 		}
 	}
-	mux.HandleFunc("GET /v1/unmatched", guarded(s.unmatched)) // it shows numbers
-	mux.HandleFunc("POST /v1/held/{id}/{do}", guarded(s.held))
-	mux.HandleFunc("POST /v1/reload", guarded(s.reload))
-	mux.HandleFunc("GET /{$}", s.index)
-	if local {
-		// Profiles show what the process is doing, message texts in memory included: for
-		// its own user only.
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	}
-	return mux
+	return nil, problem(http.StatusNotImplemented, "this gateway has no catalogue of services (catalogue: FILE)")
 }
 
-func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	if err := s.opt.Gateway.Ready(); err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
+// registry is the subscribers.
+func (a *api) registry() (service.Registry, error) {
+	if a.opt.Registry == nil {
+		return nil, problem(http.StatusNotImplemented, "this gateway keeps no subscribers (catalogue: FILE)")
 	}
-	io.WriteString(w, "ready\n")
-}
-
-func (s *Server) queue(w http.ResponseWriter, _ *http.Request) {
-	now := time.Now()
-	rows := []QueueRow{}
-	for _, q := range s.opt.Gateway.Waiting() {
-		row := QueueRow{Carrier: q.Carrier, Class: q.Class.String(), Messages: q.Messages}
-		if !q.Oldest.IsZero() {
-			row.OldestSeconds = max(0, now.Sub(q.Oldest).Seconds())
-		}
-		rows = append(rows, row)
-	}
-	answer(w, http.StatusOK, rows)
-}
-
-func (s *Server) carriers(w http.ResponseWriter, _ *http.Request) {
-	rows := []CarrierRow{}
-	for _, c := range s.opt.Gateway.Carriers() {
-		rows = append(rows, carrierRow(c))
-	}
-	answer(w, http.StatusOK, rows)
-}
-
-// uncertain lists the latest, newest first; masar_uncertain_total counts all.
-func (s *Server) uncertain(w http.ResponseWriter, _ *http.Request) {
-	rows := []UncertainRow{}
-	for _, u := range s.opt.Gateway.Uncertain() {
-		rows = append(rows, UncertainRow{u.Message.String(), u.Carrier, u.Cause.String(), u.Policy.String(), u.At.UTC()})
-	}
-	answer(w, http.StatusOK, rows)
-}
-
-const unmatchedMost = 1000
-
-func (s *Server) unmatched(w http.ResponseWriter, r *http.Request) {
-	name := r.URL.Query().Get("carrier")
-	list, err := s.opt.Gateway.Unmatched(r.Context(), name, r.URL.Query().Get("from"), unmatchedMost)
-	switch {
-	case errors.Is(err, gateway.ErrNoCarrier):
-		answer(w, http.StatusNotFound, Problem{fmt.Sprintf("no carrier is called %q: GET /v1/unmatched?carrier=NAME", name)})
-		return
-	case err != nil:
-		answer(w, http.StatusInternalServerError, Problem{err.Error()})
-		return
-	}
-	rows := []UnmatchedRow{}
-	for _, u := range list {
-		rows = append(rows, UnmatchedRow{name, u.CarrierID, u.Why, u.At.Time(), hex.EncodeToString(u.Raw)})
-	}
-	answer(w, http.StatusOK, rows)
-}
-
-// held lets an operator decide about a message that `uncertain: hold` keeps: POST
-// /v1/held/ID/resend sends it again, /v1/held/ID/end ends it as UNKNOWN.
-func (s *Server) held(w http.ResponseWriter, r *http.Request) {
-	n, err := strconv.ParseUint(r.PathValue("id"), 16, 63)
-	if err != nil {
-		answer(w, http.StatusBadRequest, Problem{"a message_id has 16 hex digits, as GET /v1/uncertain shows it"})
-		return
-	}
-	switch r.PathValue("do") {
-	case "resend":
-		err = s.opt.Gateway.ResendHeld(r.Context(), queue.ID(n))
-	case "end":
-		err = s.opt.Gateway.EndHeld(r.Context(), queue.ID(n))
-	default:
-		answer(w, http.StatusNotFound, Problem{"resend or end"})
-		return
-	}
-	switch {
-	case errors.Is(err, gateway.ErrNotHeld):
-		answer(w, http.StatusConflict, Problem{"the message is not held"})
-	case err != nil:
-		answer(w, http.StatusInternalServerError, Problem{err.Error()})
-	default:
-		answer(w, http.StatusOK, map[string]string{"message_id": queue.ID(n).String(), "done": r.PathValue("do")})
-	}
-}
-
-func carrierRow(c gateway.CarrierView) CarrierRow {
-	row := CarrierRow{Name: c.Name, Binds: c.Binds, Outstanding: c.Outstanding, Window: c.Window, Pace: c.Pace}
-	if !c.DownSince.IsZero() {
-		row.DownSeconds = time.Since(c.DownSince).Seconds()
-	}
-	return row
-}
-
-func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
-	changes, err := s.opt.Reload(r.Context())
-	if err != nil {
-		answer(w, http.StatusUnprocessableEntity, Problem{err.Error()})
-		return
-	}
-	answer(w, http.StatusOK, map[string]any{"changes": changes})
-}
-
-func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	io.WriteString(w, "masar: an SMPP gateway\n\n/metrics      Prometheus\n/healthz      the process runs\n/readyz       submits are taken\n/v1/queue     what waits, by carrier and class\n/v1/carriers  the carriers' binds, windows and pace\n/v1/uncertain submits that had no answer\n/v1/unmatched receipts that belong to no message\n")
-}
-
-func answer(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.Encode(v)
+	return a.opt.Registry, nil
 }

@@ -2,28 +2,89 @@ package admin
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"masar/gateway"
+	"masar/queue"
+	"masar/service"
 )
 
-// Options is what a Server is made of.
+// Options is what a Server is made of. What a reload changes comes from functions, which
+// are called for each request.
 type Options struct {
-	Listen   string // host:port; "": no TCP
-	Socket   string // path of the socket file; "": none
-	Token    string // asked for over TCP by what changes something; "": nothing may be changed over TCP
-	Gatherer prometheus.Gatherer
-	Reload   func(ctx context.Context) (changes []string, err error)
-	Log      *slog.Logger
+	Listen     string // host:port; "": no TCP
+	Socket     string // path of the socket file; "": none
+	Token      string // over TCP it may do everything; "": nobody may over TCP, but API keys what their scopes say
+	Gatherer   prometheus.Gatherer
+	Registerer prometheus.Registerer // nil: the API's own metrics are unregistered
+	Reload     func(ctx context.Context) (changes []string, err error)
+	Log        *slog.Logger
+	Now        func() time.Time // nil: time.Now
+
+	Keys func() *Keys // API keys in force; nil: none
+
+	// Registry is the subscribers and the blocklist; nil: there are none, and what needs
+	// them answers 501. The caller closes it after Close.
+	Registry  service.Registry
+	PersonKey *service.Key              // required with Registry: turns references into Persons
+	Catalogue func() *service.Catalogue // nil, or a nil answer: none, and what needs it answers 501
+	Country   string                    // country code for numbers in national form; default "966"
+	Codes     func() Codes              // codes that verify numbers; nil: none are sent
+	Notices   Notices                   // nil: the gateway given to Serve
+	Bulk      Bulk
+}
+
+// Codes says how a number is verified.
+type Codes struct {
+	Service string        // code of the service whose template carries the code (its placeholder {code}); "": none are sent
+	Account string        // system_id the code is sent under
+	TTL     time.Duration // how long a code holds; default 10m
+	Digits  int           // 4..10; default 6
+	PerHour int           // codes for one number in an hour; default 5
+}
+
+// Bulk says where uploaded files are kept until they are done with.
+type Bulk struct {
+	Dir  string        // made where it is missing; "": no files are taken
+	Max  int64         // octets of one file; default 4 GiB
+	Keep time.Duration // how long a finished job can be asked for; default 7 days
+
+	MinFree int64 // octets that stay free on its disk: no file is taken beyond; default 1 GiB, negative: not watched
+}
+
+// Notices is how the API sends; *gateway.Gateway does it.
+type Notices interface {
+	Submit(ctx context.Context, n gateway.Notice) (queue.ID, error)
+	Try(ctx context.Context, n gateway.Notice) (gateway.Trial, error)
+	Message(ctx context.Context, account string, id queue.ID) (queue.View, error)
+}
+
+func (o *Options) setDefaults() {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Country == "" {
+		o.Country = "966"
+	}
+	if o.Bulk.Max <= 0 {
+		o.Bulk.Max = 4 << 30
+	}
+	if o.Bulk.MinFree == 0 {
+		o.Bulk.MinFree = 1 << 30
+	}
+	if o.Bulk.Keep <= 0 {
+		o.Bulk.Keep = 7 * 24 * time.Hour
+	}
 }
 
 // Server answers HTTP from Serve until Close.
@@ -32,6 +93,7 @@ type Server struct {
 		Options
 		Gateway *gateway.Gateway
 	}
+	api       *api
 	tcp, unix net.Listener // nil where there is none
 	https     []*http.Server
 }
@@ -43,8 +105,18 @@ const SocketName = "admin.sock"
 // that names it, and comes before anything has been done.
 func Listen(o Options) (*Server, error) {
 	s := new(Server)
+	o.setDefaults()
+	if o.Registry != nil && o.PersonKey == nil {
+		return nil, errors.New("admin: a registry needs its key")
+	}
 	s.opt.Options = o
+	s.api = newAPI(&s.opt.Options)
 	var err error
+	if o.Bulk.Dir != "" && o.Registry != nil {
+		if s.api.bulk, err = openBulk(s.api); err != nil {
+			return nil, err
+		}
+	}
 	if o.Listen != "" {
 		if s.tcp, err = net.Listen("tcp", o.Listen); err != nil {
 			return nil, fmt.Errorf("admin.listen: %w", err)
@@ -62,6 +134,12 @@ func Listen(o Options) (*Server, error) {
 // Serve begins to answer, for g.
 func (s *Server) Serve(g *gateway.Gateway) {
 	s.opt.Gateway = g
+	if s.opt.Notices == nil {
+		s.opt.Notices = g
+	}
+	if s.api.bulk != nil {
+		s.api.bulk.start()
+	}
 	if s.tcp != nil {
 		s.serve(s.tcp, false)
 	}
@@ -95,6 +173,9 @@ func (s *Server) serve(ln net.Listener, local bool) {
 // Close stops answering; requests under way may finish until ctx ends.
 func (s *Server) Close(ctx context.Context) error {
 	var errs []error
+	if s.api.bulk != nil {
+		defer s.api.bulk.close()
+	}
 	for _, h := range s.https {
 		if err := h.Shutdown(ctx); err != nil {
 			errs = append(errs, err, h.Close())
@@ -108,11 +189,9 @@ func (s *Server) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// allowed tells whether a request may change something.
-func (s *Server) allowed(r *http.Request, local bool) bool {
-	if local {
-		return true
-	}
-	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return ok && s.opt.Token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(s.opt.Token)) == 1
+// routes is everything that one kind of listener answers.
+func (s *Server) routes(local bool) http.Handler {
+	mux := &recordingMux{ServeMux: http.NewServeMux()}
+	s.api.newFace(mux, s, local)
+	return mux.ServeMux
 }
