@@ -194,7 +194,7 @@ func inHost(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_'
 	}
-	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) || hidden(r))
+	return isArabic(r) || r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) || hidden(r))
 }
 
 // isDot: IDNA reads these as dots (RFC 3490 section 3.1).
@@ -213,7 +213,10 @@ func dotAt(text string, i int) int {
 
 // hidden: direction marks, joiners, soft hyphens. A reader does not see them, and some
 // programs drop them before they look for links.
-func hidden(r rune) bool { return unicode.Is(unicode.Cf, r) }
+func hidden(r rune) bool { return r >= 0xAD && !isArabic(r) && unicode.Is(unicode.Cf, r) }
+
+// isArabic: a letter or a mark on one, without a look at the tables.
+func isArabic(r rune) bool { return r >= 0x620 && r <= 0x669 }
 
 // visible is a host as it is read: with plain dots, without what does not show.
 func visible(host string) string {
@@ -378,6 +381,6 @@ func gluedBehind(host string) string {
 // isGlue: a letter that no registry lets stand in one label with a-z, so that it cannot be
 // part of the name. Scripts that look like Latin are not trusted that far.
 func isGlue(r rune) bool {
-	return r >= utf8.RuneSelf && (r < 0x300 || r > 0x36F) &&
+	return isArabic(r) || r >= utf8.RuneSelf && (r < 0x300 || r > 0x36F) &&
 		!unicode.In(r, unicode.Latin, unicode.Cyrillic, unicode.Greek, unicode.Armenian, unicode.Georgian, unicode.Cherokee)
 }
