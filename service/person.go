@@ -36,7 +36,17 @@ func ParseKey(s string) (k Key, err error) {
 // and full-width digits are read as 0-9, letters without regard to case. An empty
 // reference is nobody.
 func (k *Key) Person(reference string) Person {
-	clean := strings.Map(func(r rune) rune {
+	clean := cleanReference(reference)
+	if clean == "" {
+		return Person{}
+	}
+	return k.sum('r', clean)
+}
+
+// cleanReference is what of a reference counts: itself, without allocating, where that is
+// all of it.
+func cleanReference(reference string) string {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case r >= 0x0660 && r <= 0x0669:
 			return '0' + r - 0x0660
@@ -51,10 +61,6 @@ func (k *Key) Person(reference string) Person {
 		}
 		return r
 	}, reference)
-	if clean == "" {
-		return Person{}
-	}
-	return k.sum('r', clean)
 }
 
 // OfNumber is the person who enrolled from a number by SMS and whom no agency has named.
