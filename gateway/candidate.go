@@ -332,20 +332,32 @@ func (q *candidate) rewrite(txt string, was text.Encoding) error {
 }
 
 // mayLink tells whether octets may hold a link: a point, or what is read as one in a host
-// name, with something right behind it. It is wrong on one side only.
+// name, with something right behind it, or the ":/" of a scheme. It is wrong on one side only.
 func mayLink(octets []byte, e text.Encoding) bool {
 	if e != text.UCS2 {
 		for i := 0; i+1 < len(octets); i++ {
-			if octets[i] == '.' && octets[i+1] > ' ' {
-				return true
+			switch octets[i] {
+			case '.':
+				if next := octets[i+1]; next != ' ' && next != '\n' && next != '\r' { // é and its like are below the blank in GSM 03.38
+					return true
+				}
+			case ':':
+				if octets[i+1] == '/' {
+					return true
+				}
 			}
 		}
 		return false
 	}
 	for i := 0; i+3 < len(octets); i += 2 {
+		next := uint16(octets[i+2])<<8 | uint16(octets[i+3])
 		switch uint16(octets[i])<<8 | uint16(octets[i+1]) {
-		case '.', 0x3002, 0xFF0E, 0xFF61, 0x2024:
-			if next := uint16(octets[i+2])<<8 | uint16(octets[i+3]); next > ' ' {
+		case '.', 0x3002, 0xFF0E, 0xFF61:
+			if next > ' ' {
+				return true
+			}
+		case ':':
+			if next == '/' {
 				return true
 			}
 		}

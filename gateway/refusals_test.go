@@ -74,6 +74,17 @@ func (fs *stuckFS) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.
 	return &stuckFile{f, fs}, nil
 }
 
+// refusalRow is one way to be refused.
+type refusalRow struct {
+	why     Refusal
+	name    string
+	status  pdu.Status
+	account func(a *Account)
+	rig     func(o *rigOptions)
+	before  func(r *rig, p *peer)
+	submit  func(p *pdu.SubmitSM)
+}
+
 // TestEveryRefusal reaches each row of the table of refusals and looks at its status on
 // the wire, its metric and its line in the log.
 func TestEveryRefusal(t *testing.T) {
@@ -81,15 +92,7 @@ func TestEveryRefusal(t *testing.T) {
 		return func(p *pdu.SubmitSM) { p.DataCoding, p.ShortMessage = 8, []byte(s) }
 	}
 	var full atomic.Bool
-	rows := []struct {
-		why     Refusal
-		name    string
-		status  pdu.Status
-		account func(a *Account)
-		rig     func(o *rigOptions)
-		before  func(r *rig, p *peer)
-		submit  func(p *pdu.SubmitSM)
-	}{
+	rows := append(governedRefusals(t), []refusalRow{
 		{OverWindow, "", pdu.ESME_RTHROTTLED, func(a *Account) { a.Window, a.Park = 2, 1 }, nil, func(r *rig, p *peer) {
 			r.fs.(*stuckFS).hold(true)
 			for range 3 {
@@ -139,8 +142,9 @@ func TestEveryRefusal(t *testing.T) {
 		{StoreFailed, "", pdu.ESME_RSYSERR, nil, func(o *rigOptions) {
 			o.Options = func(o *Options) { o.Store = &failing{Store: o.Store} }
 		}, nil, nil},
-	}
-	reached := map[Refusal]bool{Accepted: true}
+	}...)
+	// UnknownPerson is for notices alone: TestAPersonWhomTheRegistryDoesNotKnowIsRefused.
+	reached := map[Refusal]bool{Accepted: true, UnknownPerson: true}
 	for _, row := range rows {
 		reached[row.why] = true
 		t.Run(strings.TrimSuffix(row.why.String()+" "+row.name, " "), func(t *testing.T) {
