@@ -18,6 +18,8 @@
 //	outcome.go    receipts of parts -> the message's state (a brain)
 //	outbox.go     outbox -> deliver_sm to the account                      one goroutine an account
 //	mobile.go     mobile-originated deliver_sm -> an account's outbox      one goroutine
+//	inbox.go      messages to short codes -> the registry, and answers     one goroutine
+//	notice.go     messages that the gateway makes itself
 //	desk.go       query_sm, cancel_sm, replace_sm                          one goroutine
 //	clockwork.go  due, expired, overdue, orphaned                          one goroutine a job
 //	unknown.go    unknown subscribers -> the registry                      one goroutine
@@ -53,6 +55,7 @@ type Gateway struct {
 	auth    *authenticator
 	desk    *desk
 	mobile  *mobile
+	inbox   *inbox
 
 	readiness atomic.Int32 // see Ready
 	closing   atomic.Bool  // no new submits
@@ -110,6 +113,7 @@ func (g *Gateway) start(ctx context.Context) error {
 	g.auth = newAuthenticator()
 	g.desk = newDesk(g)
 	g.mobile = newMobile(g)
+	g.inbox = newInbox(g)
 	g.unknown = newUnknownNotes(g)
 	g.gone = newAccount(g, goneAccount(&g.opt), 0)
 	w, err := g.build(ctx, g.opt.Setup, nil)
@@ -129,6 +133,7 @@ func (g *Gateway) start(ctx context.Context) error {
 	}
 	g.wg.Go(g.desk.run)
 	g.wg.Go(g.mobile.run)
+	g.wg.Go(g.inbox.run)
 	g.wg.Go(g.unknown.run)
 	g.startClockwork()
 	g.store.Watch(g.laneHas, g.outboxHas)

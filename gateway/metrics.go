@@ -34,6 +34,7 @@ type metrics struct {
 	ends             [10]prometheus.Counter
 	mobileUnrouted   prometheus.Counter
 	mobileIncomplete prometheus.Counter
+	inbox            inboxMetrics
 	stops            [refusalCount + 1]prometheus.Counter // those of stopReasons
 	holds            prometheus.Counter
 	unknownDropped   prometheus.Counter
@@ -128,6 +129,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	for _, why := range stopReasons {
 		m.stops[why] = stops.WithLabelValues(why.String())
 	}
+	m.inbox = newInboxMetrics(b)
 	ends := b.counter("messages_ended_total", "messages that the gateway itself ended, by state", "state")
 	for st := range m.ends {
 		m.ends[st] = ends.WithLabelValues(pdu.State(st).Receipt())

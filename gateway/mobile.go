@@ -82,6 +82,7 @@ func errCode(b []byte) string {
 type mobile struct {
 	g     *Gateway
 	inbox chan moved
+	back  chan *moSet // messages to short codes that could not be dealt with: their parts wait again
 
 	// The run goroutine's own.
 	sets     map[queue.MORef]*moSet
@@ -128,7 +129,7 @@ const (
 func newMobile(g *Gateway) *mobile {
 	finished, _ := simplelru.NewLRU[queue.MORef, *moDone](mobileSets, nil) // fails for a size below 1 only
 	return &mobile{
-		g: g, inbox: make(chan moved, mobileInbox), sets: map[queue.MORef]*moSet{},
+		g: g, inbox: make(chan moved, mobileInbox), back: make(chan *moSet, inboxMost), sets: map[queue.MORef]*moSet{},
 		seed: maphash.MakeSeed(), finished: finished, from: map[string]int{},
 	}
 }
@@ -154,6 +155,8 @@ func (mo *mobile) run() {
 			return
 		case m := <-mo.inbox:
 			mo.route(&m)
+		case set := <-mo.back:
+			mo.takeBack(set)
 		case now := <-tick.C:
 			mo.expire(now)
 			if mo.more && len(mo.sets) < mobileSets/2 {
@@ -196,6 +199,9 @@ func (mo *mobile) route(m *moved) {
 	w := mo.g.world.Load()
 	if concat, isPart := concatOf(&p); isPart && w.waitsForAll(&p) {
 		mo.part(w, m, &p, concat)
+		return
+	}
+	if mo.keyword(w, m.c.number, m.c.opt.Codings, &p, nil, m.reply.Send, m.came) {
 		return
 	}
 	rule, a := w.mobileRule(&p, mobileText(m.c.opt.Codings, &p))
@@ -342,6 +348,9 @@ func (mo *mobile) finish(w *world, set *moSet, reply answer) {
 			codings, carrier = c.opt.Codings, c.name
 		}
 		whole := join(parts)
+		if len(parts) == int(set.ref.Total) && mo.keyword(w, set.ref.Carrier, codings, whole, set, reply, done.at) {
+			return
+		}
 		if rule, a = w.mobileRule(parts[0], mobileText(codings, whole)); rule == nil {
 			mo.noRule(carrier, parts[0])
 		} else if rule.Whole && len(parts) == int(set.ref.Total) {
@@ -362,11 +371,29 @@ func (mo *mobile) finish(w *world, set *moSet, reply answer) {
 	mo.store(a, parts, &set.ref, reply, time.Now())
 }
 
+// takeBack lets a whole message wait once more, for the carrier to send one of its parts
+// again or for expire.
+func (mo *mobile) takeBack(set *moSet) {
+	mo.finished.Remove(set.ref)
+	if mo.sets[set.ref] != nil {
+		return // a part of it came again before
+	}
+	for _, raw := range set.parts {
+		mo.octets += len(raw)
+	}
+	set.begun = time.Now()
+	mo.add(set)
+}
+
 // expire sends on what has waited long enough for its missing parts.
 func (mo *mobile) expire(now time.Time) {
 	w := mo.g.world.Load()
 	for _, set := range mo.sets {
-		if now.Sub(set.begun) >= w.setup.MobileExpiry {
+		switch {
+		case now.Sub(set.begun) < w.setup.MobileExpiry:
+		case len(set.parts) == int(set.ref.Total): // takeBack
+			mo.finish(w, set, nil)
+		default:
 			mo.incomplete(w, set)
 		}
 	}

@@ -11,8 +11,11 @@ import (
 // brains of mobile.go.
 
 // waitsForAll tells whether a part can only be routed with the others: some rule for its
-// destination looks at the text, or its account wants whole messages.
+// destination looks at the text, or its account wants whole messages, or it is a short code.
 func (w *world) waitsForAll(p *pdu.DeliverSM) bool {
+	if w.shortCode(p.Dest.Addr) != nil {
+		return true
+	}
 	for i := range w.setup.Mobile {
 		r := &w.setup.Mobile[i]
 		if r.To == "" || r.To == string(p.Dest.Addr) {
