@@ -38,7 +38,7 @@ func (m *Mistake) Error() string {
 // New makes a Catalogue of Options. What they point at must not be changed afterwards. The
 // error joins every *Mistake there is, in the order of the catalogue file.
 func New(o Options) (*Catalogue, error) {
-	b := &builder{o: o, c: &Catalogue{
+	b := &builder{o: o, shared: make(map[hoursOf]*hours), c: &Catalogue{
 		languages:  slices.Clone(o.Languages),
 		zone:       o.Zone,
 		categories: make(map[string]*Category, len(o.Categories)),
@@ -77,6 +77,7 @@ type builder struct {
 	o        Options
 	c        *Catalogue
 	mistakes []error
+	shared   map[hoursOf]*hours
 	badHours bool // what New says about hours that do not hold water would mislead
 }
 
@@ -134,7 +135,6 @@ func (b *builder) calendar() {
 			b.windows(path+".permitted."+name, o.Permitted[name])
 		}
 	}
-	b.c.calendar = *cal
 }
 
 func (b *builder) dates(path string, d *Dates) {
@@ -391,7 +391,7 @@ func (b *builder) warn() {
 		path := fmt.Sprintf("services[%d]", i)
 		b.untranslated(path+".name", s.Name, add)
 		if s.hours != nil {
-			if most := s.hours.longest(); most > s.Validity {
+			if most := s.hours.longest; most > s.Validity {
 				add(path+".validity", shortDuration(s.Validity), "is shorter than the longest wait for its hours, "+shortDuration(most),
 					"a client that sets such a validity itself is refused there; raise it, or let the service pass quiet hours")
 			}

@@ -273,45 +273,66 @@ func (b *builder) sender(path string, s *Service) {
 	}
 }
 
-// hours brings together what has a say in when a service may leave.
+// hours brings together what has a say in when a service may leave. Services of which all
+// that is the same share one value, and with it the answers that it keeps.
 func (b *builder) hours(path string, s *Service) {
 	s.hours = nil
 	if s.Class == urgent {
 		return
 	}
-	category := b.c.categories[s.Category]
-	h := &hours{
-		zone:      s.agency.Zone,
-		category:  s.Category,
-		holds:     s.Hold,
-		permitted: category.Permitted,
-		holidays:  b.c.calendar.Holidays,
-	}
-	limited := s.Hold || h.permitted != nil
+	key := hoursOf{zone: s.agency.Zone, category: s.Category, permitted: b.c.categories[s.Category].Permitted}
 	switch {
 	case !s.Hold:
 	case s.Quiet != nil:
-		h.quiet = s.Quiet
+		key.quiet = s.Quiet
 	case s.agency.Quiet != nil:
-		h.quiet = s.agency.Quiet
+		key.quiet = s.agency.Quiet
 	default:
-		h.quiet = &b.c.calendar.Quiet
+		key.quiet = &b.o.Calendar.Quiet
 	}
-	for _, d := range b.c.calendar.Weekend {
+	h, made := b.shared[key]
+	if !made {
+		h = b.makeHours(key)
+		b.shared[key] = h
+	}
+	if h != nil && h.longest > search {
+		b.wrong(path, s.Code, "never opens: its quiet hours and the hours of category "+s.Category+" leave no time", "shorten quiet_hours, or widen permitted")
+	}
+	s.hours = h
+}
+
+// hoursOf is what the hours of one service differ in from another's.
+type hoursOf struct {
+	zone             *time.Location
+	category         string
+	quiet, permitted *Windows // quiet nil: does not hold
+}
+
+// makeHours is nil where nothing ever keeps a message.
+func (b *builder) makeHours(of hoursOf) *hours {
+	h := &hours{
+		zone:      of.zone,
+		category:  of.category,
+		quiet:     of.quiet,
+		permitted: of.permitted,
+		holidays:  b.o.Calendar.Holidays,
+		overrides: b.o.Calendar.Overrides, // also those without a say: they hide what stands behind them
+	}
+	limited := h.quiet != nil || h.permitted != nil
+	for _, o := range h.overrides {
+		p, says := o.Permitted[of.category]
+		limited = limited || says && p != nil
+	}
+	if !limited {
+		return nil
+	}
+	for _, d := range b.o.Calendar.Weekend {
 		if d >= time.Sunday && d <= time.Saturday {
 			h.weekend[d] = true
 		}
 	}
-	for _, o := range b.c.calendar.Overrides {
-		p, says := o.Permitted[s.Category]
-		limited = limited || says && p != nil
-		h.overrides = append(h.overrides, o) // also one without a say: it hides those behind it
+	if !b.badHours {
+		h.longest = h.longestWait()
 	}
-	if !limited {
-		return
-	}
-	if !b.badHours && h.longest() > search {
-		b.wrong(path, s.Code, "never opens: its quiet hours and the hours of category "+s.Category+" leave no time", "shorten quiet_hours, or widen permitted")
-	}
-	s.hours = h
+	return h
 }

@@ -284,7 +284,6 @@ type Answer struct {
 type Catalogue struct {
 	languages  []string
 	zone       *time.Location
-	calendar   Calendar
 	categories map[string]*Category
 	agencies   map[string]*Agency
 	senders    map[string]*Sender // empty: nothing is registered, every sender may be used

@@ -357,3 +357,13 @@ func parts(t testing.TB, s string) int {
 	}
 	return n
 }
+
+// A reload builds the whole catalogue: the longest waits of every service included.
+func BenchmarkNew(b *testing.B) {
+	o := exampleOptions(b)
+	for b.Loop() {
+		if _, err := service.New(o); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -13,7 +13,7 @@ var Never = time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC)
 // search is how far ahead an opening is looked for.
 const search = 366 * 24 * time.Hour
 
-// hours is when one service may leave: what service, agency, category and calendar say,
+// hours is when a service may leave: what service, agency, category and calendar say,
 // brought together by New.
 //
 // What the clock on the wall shows in the zone decides, moment by moment. Where the clock
@@ -23,12 +23,12 @@ const search = 366 * 24 * time.Hour
 type hours struct {
 	zone      *time.Location
 	category  string
-	holds     bool
-	quiet     *Windows // REQUIRES: not nil when holds
+	quiet     *Windows // nil: does not hold, whatever an override says
 	permitted *Windows // nil: at any time
 	weekend   [7]bool
 	holidays  []Dates
 	overrides []Override
+	longest   time.Duration // set by New: longestWait
 
 	// The answers of the last day and a half, each for as long as it holds. One slot would
 	// do for messages that leave now; those that are scheduled ask about other hours, and
@@ -144,7 +144,7 @@ func (h *hours) on(y int, m time.Month, d int) dayHours {
 
 	free := h.weekend[noon.Weekday()] || slices.ContainsFunc(h.holidays, func(d Dates) bool { return d.In(day) })
 	var of dayHours
-	if h.holds {
+	if h.quiet != nil {
 		of.quiet = quiet.of(free)
 	}
 	if permitted == nil {
@@ -194,9 +194,9 @@ func (c *clock) inside(from, to int) bool {
 	return from*60 <= c.sec && c.sec < to*60
 }
 
-// longest is the longest time that a message may wait for its hours: on ordinary days, and
+// longestWait is the longest time that a message may wait for its hours: on ordinary days, and
 // around every holiday and override. Never's distance when it does not open at all.
-func (h *hours) longest() (most time.Duration) {
+func (h *hours) longestWait() (most time.Duration) {
 	const around = 3
 	stretch := func(from Day, days int) {
 		now := from.at(h.zone).AddDate(0, 0, -around)
