@@ -23,10 +23,12 @@ import (
 // rows for one number the later counts.
 type BlockFile struct {
 	Country   string
-	Channel   string         // under which the file's blocks are kept; empty: "file"
-	Zone      *time.Location // of days; nil: UTC
-	MaxBad    float64        // the share of bad rows above which the file is refused; 0: 0.1
-	MaxShrink float64        // the share of its blocks that the file may take back at once; 0: 0.5; 1: all
+	Channel   string            // under which the file's blocks are kept; empty: "file"
+	Zone      *time.Location    // of days; nil: UTC
+	MaxBad    float64           // the share of bad rows above which the file is refused; 0: 0.1
+	MaxShrink float64           // the share of its blocks that the file may take back at once; 0: 0.5; 1: all
+	AddOnly   bool              // what the file has no more stays blocked: it is an addition, not the whole list
+	BadRow    func(BlockBadRow) // nil, or called for each bad row, also of a file that is refused then
 	Now       func() time.Time
 }
 
@@ -118,6 +120,9 @@ func (f BlockFile) Sync(ctx context.Context, reg Registry, r io.Reader) (BlockRe
 	if err != nil {
 		return report, err
 	}
+	if f.AddOnly {
+		gone = nil
+	}
 	if float64(len(gone)) > f.MaxShrink*float64(had) {
 		return report, fmt.Errorf("%w: it would take back %d of the %d blocks of the last one", ErrBlockFile, len(gone), had)
 	}
@@ -172,8 +177,15 @@ func (f BlockFile) read(ctx context.Context, r io.Reader, now time.Time) (*block
 		e, reason, bad := f.entry(l, at)
 		if bad != nil {
 			report.Bad++
+			row := BlockBadRow{l.line, bad.column, bad.rule, ""}
+			if len(report.BadRows) < maxBadRows || f.BadRow != nil {
+				row.Row = strings.ToValidUTF8(string(l.raw[:min(len(l.raw), keptLine)]), "\ufffd")
+			}
 			if len(report.BadRows) < maxBadRows {
-				report.BadRows = append(report.BadRows, BlockBadRow{l.line, bad.column, bad.rule, string(l.raw[:min(len(l.raw), keptLine)])})
+				report.BadRows = append(report.BadRows, row)
+			}
+			if f.BadRow != nil {
+				f.BadRow(row)
 			}
 			continue
 		}

@@ -149,6 +149,22 @@ func TestABlocklistThatCannotBeMeantIsRefusedWhole(t *testing.T) {
 	}
 }
 
+func TestAnAdditionToTheBlocklistTakesNothingBack(t *testing.T) {
+	r := newFake()
+	r.blocks[966501234500] = Block{Scope: BlockAll, Channel: "file"}
+	f := testBlockFile()
+	f.AddOnly, f.MaxShrink = true, 0.01
+	var bad []BlockBadRow
+	f.BadRow = func(b BlockBadRow) { bad = append(bad, b) }
+	report, err := f.Sync(t.Context(), r, strings.NewReader("0501234501\nx\n"))
+	if err != nil || report.Added != 1 || report.Removed != 0 || len(r.blocks) != 2 {
+		t.Errorf("%+v, %v, %+v", report, err, r.blocks)
+	}
+	if len(bad) != 1 || bad[0] != report.BadRows[0] || bad[0].Line != 2 || bad[0].Row != "x" {
+		t.Errorf("%+v", bad)
+	}
+}
+
 func TestABlocklistThatFailsHalfWayIsMendedByTheNextRun(t *testing.T) {
 	var file bytes.Buffer
 	for i := range 5000 {

@@ -2,7 +2,7 @@
 // senders, the people enrolled in them, and whether one notice may leave now.
 //
 //	catalogue.go  agencies, services, senders, languages: what the configuration says
-//	build.go      Options -> Catalogue, every mistake named
+//	build.go      Options -> Catalogue, every mistake named; build_service.go: those of services
 //	hours.go      quiet hours, permitted hours, weekends, holidays, dated overrides (a brain)
 //	judge.go      may this notice leave now, and if not, why or when (a brain)
 //	template.go   placeholders, versions, languages and their fallback
@@ -10,7 +10,10 @@
 //	keyword.go    what a person wrote to the short code
 //	person.go     an agency's reference -> the keyed hash that is stored
 //	registry.go   Registry: subscribers, consent, blocklist; one in service/pebble
-//	csv.go        bulk files -> changes, bad rows with line and reason; and back
+//	csv.go        Import: bulk files -> changes, in batches that can be gone on with
+//	csvline.go    a file's lines, encodings and delimiters; csvrow.go: a row -> a Change
+//	csvexport.go  enrolments -> CSV
+//	blockfile.go  a blocklist file laid over the registry's
 //
 // Catalogue and Judge are plain values without clock, lock or store; a Catalogue never
 // changes once made. A Registry keeps its own goroutines and is closed by who opened it.

@@ -242,12 +242,15 @@ func TestFoldingAloneIsWhatTheCorpusSays(t *testing.T) {
 
 func TestTextsOfTheCorpusKeepWhatTheOptionsDoNotName(t *testing.T) {
 	for _, r := range corpus(t) {
+		if len(r.Text) > 1200 { // the same characters over and over, to fill parts
+			continue
+		}
 		checkOptions(t, r.Text)
 		if t.Failed() {
 			t.Fatal(r.ID)
 		}
-		// The bidi package is of an older Unicode than some texts, and slow on the longest.
-		if len(r.Text) < 1000 && !strings.ContainsFunc(r.Text, embedding) {
+		// The bidi package is of an older Unicode than some texts.
+		if !strings.ContainsFunc(r.Text, embedding) {
 			wantWhole(t, Isolate(r.Text))
 		}
 	}
