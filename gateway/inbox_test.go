@@ -373,6 +373,24 @@ func TestARepetitionIsAnsweredOnceAndTwoMachinesFallSilent(t *testing.T) {
 	})
 }
 
+// TestARepetitionAcrossARestartIsAnsweredOnce: the carrier did not hear that its message
+// was taken, and the process that took it is gone.
+func TestARepetitionAcrossARestartIsAnsweredOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := keywordRig(t, rigOptions{})
+		h.says(sara, "STOP IDREN")
+		h.restart()
+		h.carrierUp("a")
+		if err := h.writes(sara, "STOP IDREN"); err != nil {
+			t.Fatal(err)
+		}
+		h.silent("a repetition after a restart")
+		if got := h.says(sara, "START IDREN"); !strings.HasPrefix(got, "Enrolled in ") {
+			t.Errorf("answered %q", got)
+		}
+	})
+}
+
 // TestAChangeOfMindIsAnsweredEachTime: the same words again, with others between.
 func TestAChangeOfMindIsAnsweredEachTime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
