@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,25 +33,71 @@ func (f *apiFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.url, "api", "", "http://HOST:PORT of a gateway elsewhere")
 	// The environment is read where the token is used: as the flag's default it would be
 	// printed by --help.
-	cmd.Flags().StringVar(&f.token, "token", "", "token of --api (or MASAR_TOKEN)")
+	cmd.Flags().StringVar(&f.token, "token", "", "token or key of --api (or MASAR_TOKEN)")
+}
+
+// apiRequest is one call of the API.
+type apiRequest struct {
+	method, path string
+	body         io.Reader // nil: none
+	contentType  string    // of body
+	unbounded    bool      // no limit on how long it may take: files
 }
 
 // call asks the running gateway and reads its answer into out.
 func (f *apiFlags) call(ctx context.Context, method, path string, out any) error {
+	return f.do(ctx, apiRequest{method: method, path: path}, out)
+}
+
+// send is call with a body, in JSON; out may be nil.
+func (f *apiFlags) send(ctx context.Context, method, path string, in, out any) error {
+	b, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	return f.do(ctx, apiRequest{method: method, path: path, body: bytes.NewReader(b), contentType: "application/json"}, out)
+}
+
+func (f *apiFlags) do(ctx context.Context, r apiRequest, out any) error {
+	resp, err := f.open(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if out == nil || resp.StatusCode == http.StatusNoContent {
+		_, err = io.Copy(io.Discard, resp.Body)
+		return err
+	}
+	return json.NewDecoder(resp.Body).Decode(out)
+}
+
+// open makes the request and returns the answer, whose body the caller closes. What the
+// gateway refuses is an *apiError.
+func (f *apiFlags) open(ctx context.Context, r apiRequest) (*http.Response, error) {
 	base, client := strings.TrimSuffix(f.url, "/"), &http.Client{Timeout: time.Minute}
+	if r.unbounded {
+		client.Timeout = 0
+	}
 	if base != "" && !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
 	if base == "" {
 		base = "http://gateway"
 		socket := filepath.Join(f.data, admin.SocketName)
-		client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		client.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return admin.DialSocket(ctx, socket)
 		}}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, base+path, nil)
+	req, err := http.NewRequestWithContext(ctx, r.method, base+r.path, r.body)
 	if err != nil {
-		return usagef("--api %s: %v", f.url, err)
+		return nil, usagef("--api %s: %v", f.url, err)
+	}
+	if r.body != nil {
+		req.Header.Set("Content-Type", r.contentType)
+	}
+	if r.method == http.MethodPost {
+		// The transport may send a request again whose connection broke before its answer.
+		req.Header.Set("Idempotency-Key", rand.Text())
 	}
 	token := f.token
 	if token == "" {
@@ -60,27 +108,65 @@ func (f *apiFlags) call(ctx context.Context, method, path string, out any) error
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return f.unreachable(err)
+		return nil, f.unreachable(err)
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		var p admin.Problem
-		if json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p) != nil || p.Error == "" {
-			p.Error = resp.Status
-		}
-		if resp.StatusCode == http.StatusUnauthorized {
-			return fmt.Errorf("%s refuses this without its token: give the first line of its admin.token_file with --token or MASAR_TOKEN; "+
-				"without a token_file this can be done on its own machine alone, with --data", f.url)
-		}
-		return refusedError(p.Error)
+	if resp.StatusCode == http.StatusUnauthorized {
+		return nil, fmt.Errorf("%s refuses this without its token: give the first line of its admin.token_file, or an API key, with --token or MASAR_TOKEN; "+
+			"without a token_file this can be done on its own machine alone, with --data", f.url)
 	}
-	return json.NewDecoder(resp.Body).Decode(out)
+	return nil, refusal(resp)
 }
 
-// refusedError is what the gateway answers to what it will not do.
-type refusedError string
+// apiError is what the gateway answers to what it will not do.
+type apiError struct {
+	Status int // of HTTP
+	says   string
+}
 
-func (e refusedError) Error() string { return string(e) }
+func (e *apiError) Error() string { return e.says }
+
+// refusal reads the answer, which is problem+json or, of the older paths, {"error": ...}.
+func refusal(resp *http.Response) *apiError {
+	var p struct {
+		Error  string `json:"error"`
+		Title  string `json:"title"`
+		Detail string `json:"detail"`
+		Errors []struct {
+			Message  string `json:"message"`
+			Location string `json:"location"`
+			Value    any    `json:"value"`
+		} `json:"errors"`
+	}
+	json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p)
+	e := &apiError{Status: resp.StatusCode}
+	var says []string
+	for _, one := range p.Errors {
+		s := strings.TrimPrefix(strings.TrimPrefix(one.Location, "body."), "query.")
+		if s != "" && !strings.Contains(one.Message, s) {
+			s += ": " + one.Message
+		} else {
+			s = one.Message
+		}
+		says = append(says, s)
+	}
+	switch {
+	case len(says) > 0:
+		e.says = strings.Join(says, "; ")
+	case p.Error != "":
+		e.says = p.Error
+	case p.Detail != "":
+		e.says = p.Detail
+	case p.Title != "":
+		e.says = p.Title
+	default:
+		e.says = resp.Status
+	}
+	return e
+}
 
 // unreachable says what runs and what does not, and the next command.
 func (f *apiFlags) unreachable(err error) error {

@@ -2,10 +2,55 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
+	"masar/admin"
 	"masar/config"
+	"masar/gateway"
+	"masar/number"
+	"masar/service"
 )
+
+// prepared is a configuration turned into what the rooms take, nothing of it in force yet.
+type prepared struct {
+	setup gateway.Setup
+	face  *face
+	files map[string]string // TLS: what the files of each place hold
+	test  func()            // puts the test numbers into force
+}
+
+// face is what the HTTP API asks for at each request.
+type face struct {
+	keys      *admin.Keys
+	catalogue *service.Catalogue
+	codes     admin.Codes
+}
+
+// prepare builds everything of a configuration that a reload swaps, but for the tables of
+// numbers and the certificates.
+func (d *daemon) prepare(cfg *config.Config) (*prepared, error) {
+	s, err := setup(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := &prepared{setup: s, face: &face{catalogue: s.Catalogue, codes: verification(cfg)}}
+	if p.face.keys, err = apiKeys(cfg); err != nil {
+		return nil, err
+	}
+	// The key is read when the registry is opened, which is after this and before any message.
+	if p.setup.Keywords, err = keywords(cfg, s.Catalogue, func(n number.E164) service.Person { return d.personKey.OfNumber(n) }); err != nil {
+		return nil, err
+	}
+	if p.test, err = d.test.into(&p.setup, testRanges(cfg)); err != nil {
+		return nil, err
+	}
+	if p.files, err = tlsFiles(cfg); err != nil {
+		return nil, err
+	}
+	p.setup.Ported = d.por.lookup(cfg)
+	return p, nil
+}
 
 // reload applies the file as it is now: all of it or nothing.
 func (d *daemon) reload(ctx context.Context) ([]string, error) {
@@ -15,7 +60,10 @@ func (d *daemon) reload(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := setup(cfg)
+	if d.people == nil && wantsRegistry(cfg) {
+		return nil, errors.New("catalogue, subscribers, blocklist: the gateway was started without any, and opens its registry of subscribers at its next start")
+	}
+	next, err := d.prepare(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -27,24 +75,27 @@ func (d *daemon) reload(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := tlsFiles(cfg)
-	if err != nil {
+	// The blocklist file is the one thing that cannot be built and kept: millions of rows
+	// stand on the disk. A gateway that then refuses the rest has it already, which blocks
+	// and lifts what its operator said.
+	if err := d.blocked.refresh(ctx, cfg); err != nil {
 		return nil, err
 	}
-	s.Ported = d.por.lookup(cfg)
-	if err := d.gw.Reload(ctx, s); err != nil {
+	if err := d.gw.Reload(ctx, next.setup); err != nil {
 		return nil, err
 	}
 	// From here on nothing fails.
+	next.test()
+	d.inForce.Store(next.face)
 	d.por.swap(table)
 	d.certs.swap(certs)
 	d.level.Set(logLevel(&cfg.Log))
 	d.boundOutboxes(cfg)
-	changes := d.changes(cfg, files)
+	changes := d.changes(cfg, next.files)
 	for _, w := range warnings {
 		changes = append(changes, warningPrefix+w.String())
 	}
-	d.cfg, d.files = cfg, files
+	d.cfg, d.files = cfg, next.files
 	select {
 	case d.rearmed <- struct{}{}:
 	default: // one waits already, and will see this one's configuration
@@ -94,6 +145,12 @@ var startOnly = []struct{ key, remark string }{
 	{"store.room", " (for accounts without a room of their own; in all at the next start)"},
 	{"store.outbox_ttl", " (but for accounts that are gone: at the next start)"},
 	{"store.outbox_max", ""},
+	{"country", " (for accounts; for the HTTP API at the next start)"},
+	{"subscribers.code.tries", nextStart},
+	{"subscribers.code", ""},
+	{"subscribers.account", ""},
+	{"subscribers", nextStart},
+	{"api.bulk", nextStart},
 	{"store", nextStart},
 }
 

@@ -234,7 +234,7 @@ func TestSIGHUPDoesNotEndAGatewayThatDrains(t *testing.T) {
 
 func TestPortedNumbersFollowTheFileTheReloadAndTheRhythm(t *testing.T) {
 	r := startDaemon(t, plainListen+oneCarrier, nil)
-	if r.portedEvery() != 0 {
+	if every, _ := r.rhythms(); every != 0 {
 		t.Error("a rhythm without a table")
 	}
 	with := func(block string) string {
@@ -265,7 +265,7 @@ func TestPortedNumbersFollowTheFileTheReloadAndTheRhythm(t *testing.T) {
 	}
 	r.write("masar.yaml", plainListen+oneCarrier)
 	r.reloads("~ ported.file: "+r.path("ported.csv")+" -> (none)", "~ ported.reload: 20ms -> 1h", "~ ported.max_shrink: 0% -> 5%")
-	if r.por.table.Load() != nil || r.portedEvery() != 0 {
+	if every, _ := r.rhythms(); r.por.table.Load() != nil || every != 0 {
 		t.Error("the table stays")
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,8 +35,11 @@ the cure. Nothing is started.`,
 			if err != nil {
 				return configError(err)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, %s: ok\n", path,
-				count(len(cfg.Accounts), "account"), count(len(cfg.Carriers), "carrier"), count(len(cfg.Routes), "route"))
+			what := []string{count(len(cfg.Accounts), "account"), count(len(cfg.Carriers), "carrier"), count(len(cfg.Routes), "route")}
+			if c := cfg.Catalogue; c != nil {
+				what = append(what, count(len(c.Services), "service")+" of "+count2(len(c.Agencies), "agency", "agencies"))
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s: ok\n", path, strings.Join(what, ", "))
 			return err
 		},
 	}
@@ -59,10 +63,13 @@ func configFile(named string, args []string) (string, error) {
 
 // buildable opens what a configuration names: certificates, tables.
 func buildable(cfg *config.Config) error {
-	_, err1 := setup(cfg)
+	s, err1 := setup(cfg)
 	_, _, err2 := listeners(cfg)
 	_, err3 := (&ported{}).prepare(cfg)
-	return errors.Join(err1, err2, err3)
+	_, err4 := apiKeys(cfg)
+	_, err5 := new(testNumbers).into(&s, testRanges(cfg))
+	_, err6 := keywords(cfg, s.Catalogue, nil)
+	return errors.Join(err1, err2, err3, err4, err5, err6)
 }
 
 func count(n int, noun string) string {
@@ -70,4 +77,12 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// count2 is count of a noun whose plural is its own.
+func count2(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -70,13 +71,20 @@ func demo(ctx context.Context, path string, out, errs io.Writer) error {
 		return err
 	}
 	lines := &lineWriter{w: out}
-	stop, err := playCarriers(d.cfg, lines)
+	carriers, stop, err := playCarriers(d.cfg, lines)
 	if err != nil {
 		return err
 	}
 	// The carriers go last: until then the gateway's windows can finish.
 	defer stop()
+	var deaf func()
+	defer func() {
+		if deaf != nil {
+			deaf()
+		}
+	}()
 	d.started = func() {
+		deaf = handsets(d.cfg.Data, carriers, d.log)
 		if d.allBound(ctx) {
 			lines.say(demoBanner(d.cfg))
 		}
@@ -148,16 +156,15 @@ func portsFree(c *config.Config) error {
 }
 
 // playCarriers starts a simulator for each carrier; stop ends them all.
-func playCarriers(c *config.Config, lines *lineWriter) (stop func(), err error) {
-	var all []*smpptest.SMSC
+func playCarriers(c *config.Config, lines *lineWriter) (all []playedCarrier, stop func(), err error) {
 	stop = func() {
 		var wg sync.WaitGroup
 		for _, s := range all {
 			wg.Go(func() {
 				patience, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-				s.Unbind(patience)
+				s.smsc.Unbind(patience)
 				cancel()
-				s.Close()
+				s.smsc.Close()
 			})
 		}
 		wg.Wait()
@@ -174,17 +181,17 @@ func playCarriers(c *config.Config, lines *lineWriter) (stop func(), err error) 
 		})
 		if err != nil {
 			stop()
-			return nil, err
+			return nil, nil, err
 		}
-		all = append(all, s)
+		all = append(all, playedCarrier{k.Name, k.SystemID, s})
 		for _, addr := range carrierAddrs(&k) {
 			if _, err := s.Listen(addr); err != nil {
 				stop()
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
-	return stop, nil
+	return all, stop, nil
 }
 
 // demoIDForm is how the simulator writes ids where the gateway expects that form.
@@ -234,6 +241,7 @@ func demoBanner(c *config.Config) string {
 	b.WriteString("\n\nIn a second terminal:\n\n  ")
 	b.WriteString(sendCommand(c))
 	b.WriteString("\n\nCtrl-C stops everything.\n\n")
+	b.WriteString(noticeSteps(c))
 	return b.String()
 }
 
@@ -263,6 +271,25 @@ func sendCommand(c *config.Config) string {
 		}
 	}
 	return cmd + ` --to 966501234567 --text "تنتهي صلاحية هويتكم الوطنية خلال ٣٠ يوما"`
+}
+
+// noticeSteps are the commands that enrol somebody and send him a notice, where the
+// configuration is the example's.
+func noticeSteps(c *config.Config) string {
+	granted := false
+	for _, a := range c.Accounts {
+		granted = granted || a.SystemID == runNoticesID && slices.Contains(a.Services, runService)
+	}
+	if c.Catalogue == nil || !granted {
+		return ""
+	}
+	return fmt.Sprintf(`A service's notices go only to who is enrolled in it. Refused, enrolled, delivered:
+
+  %[1]s send --service %[2]s --to 966501234567 --text "دخول جديد إلى حسابكم"
+  %[1]s subs add 966501234567 --service %[2]s --verified
+  %[1]s send --service %[2]s --to 966501234567 --text "دخول جديد إلى حسابكم"
+
+`, os.Args[0], runService)
 }
 
 // untilParentEnds ends with ctx, or when the process that started us has.

@@ -10,7 +10,12 @@
 //	check.go    a configuration's mistakes
 //	reload.go   the running gateway takes a changed configuration
 //	queue.go    what waits; api.go is how these two speak to the running gateway
-//	ported.go   the table of ported numbers
+//	ported.go   the table of ported numbers; blocked.go  the blocklist file
+//	subscribers.go  the registry and its key, API keys, verification; wire_catalogue.go the catalogue
+//	subs.go     subscribers by hand: subs_show.go, subs_change.go, subs_files.go
+//	notice.go   a notice of a service, by HTTP as partners do; key.go makes their keys
+//	mo.go       what a handset of masar demo writes to a short code
+//	testnumbers.go  the carrier of test numbers, played in this process
 //
 // A command is a constructor in a file of its own, listed in newRoot. Flags and
 // configuration become plain values here; the rooms below never see either.

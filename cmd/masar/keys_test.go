@@ -38,12 +38,19 @@ carriers:
     retry: [{statuses: [ESME_RMSGQFUL], delays: [1m], tries: 9}]
     hours: {from: 08:00, to: 20:00}
     tlvs: [{tag: 0x1500, value: x}]
+    free: {markers: [{name: m, services: [IDREN], tlv: {tag: 0x1401, value: x}}, {name: rest, service_type: X}]}
   - {name: b, addr: 127.0.0.1:2, system_id: masar, password: secret}
 routes:
   - {name: first, prefix: [96650], carriers: [{carrier: a}, {carrier: b}, {failover: c}]}
   - {name: rest, carriers: [b, {failover: a}]}
 ported: {file: ported.csv}
 mobile_originated: [{account: acme}]
+catalogue: catalogue.yaml
+subscribers: {account: other}
+blocklist: {file: blocklist.csv}
+keywords: [{numbers: ["1090"], words: {withdraw: [QUIT]}}]
+api: {keys: [{name: bank, key_hash: "KEY1", scopes: [read], account: other}]}
+test_numbers: [{range: 966500000000-966500000099}]
 `
 
 // keyValues are what a key is set to where its example is its default, fits no other key
@@ -143,6 +150,26 @@ var keyValues = map[string]map[string]string{
 	"carriers[].reconnect.min":           {"": "500ms"},
 	"carriers[].segmentation":            {"": "udh16"},
 	"carriers[].local_addr":              {"": "127.0.0.9"},
+	"accounts[].trial_numbers":           {"": "[\"966501234567\"]", "accounts[].trial": "true"},
+	"accounts[].trial":                   {"": "true", "accounts[].trial_numbers": "[\"966501234567\"]"},
+	"carriers[].free.required":           {"": "true"},
+	"carriers[].free.markers[].name":     {"": "n"},
+	"carriers[].free.markers[].services": {"": "[IDNEW]"},
+	"carriers[].free.markers[].tlv.tag":  {"": "0x1402"},
+	"carriers[].free.markers[].tlv.hex":  {"": "\"31 32\"", "carriers[].free.markers[].tlv.value": "-"},
+	"subscribers.code.service":           {"": "OTPEN"},
+	"subscribers.account":                {"": "acme"},
+	"keywords[].numbers":                 {"": "[\"1091\"]"},
+	"api.keys[].account":                 {"": "acme"},
+	"api.keys[].expires":                 {"": "\"2037-12-31\""},
+	"test_numbers[].range":               {"": "966500000100-966500000199"},
+	"catalogue":                          {"": "other.yaml"},
+	"blocklist.file":                     {"": "renamed.csv"},
+	"blocklist.reload":                   {"": "3h"},
+	"subscribers.dir":                    {"": "DIR/people"},
+	"subscribers.key_file":               {"": "key"},
+	"api.keys[].name":                    {"": "bank-b", "api.keys[].channel": "bank"},
+	"api.keys[].key_hash":                {"": "KEY2"},
 }
 
 // nobodyReads are keys that change nothing that a room is given, and why that is right.
@@ -172,6 +199,25 @@ func wire(t *testing.T, cfg *config.Config) wired {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Catalogue, s.Keywords = nil, nil // what they are made of is told below
+	swap, err := new(testNumbers).into(&s, testRanges(cfg))
+	if err != nil || swap == nil {
+		t.Fatal(err)
+	}
+	keys, err := apiKeys(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.inForce.Store(&face{keys: keys, codes: verification(cfg)})
+	var words []string
+	for _, k := range cfg.Keywords {
+		code, w := shortCode(&k)
+		words = append(words, dump(code)+dump(w))
+	}
+	key, err := registryKey(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	rows := []string{fmt.Sprint(table.Len())}
 	for _, number := range []string{"966501111111", "966502222222"} {
 		name, _ := table.Lookup(number)
@@ -189,8 +235,11 @@ func wire(t *testing.T, cfg *config.Config) wired {
 	level := new(slog.LevelVar)
 	log := newLogger(&cfg.Log, level, io.Discard)
 	return wired{
-		reloaded: dump(s) + dump(*d.outboxMax.Load()) + dump(rows) + d.portedEvery().String() + level.String() + dump(certs),
-		started:  dump(g) + dump(storeOptions(cfg)) + dump(adminOptions(cfg)) + fmt.Sprintf("%T", log.Handler()),
+		reloaded: dump(s) + dump(*d.outboxMax.Load()) + dump(rows) + level.String() + dump(certs) +
+			fmt.Sprint(d.rhythms()) + dump(testRanges(cfg)) + dump(d.inForce.Load()) + dump(words) +
+			dump(catalogueOptions(cfg.Catalogue)) + cfg.Blocklist.File,
+		started: dump(g) + dump(storeOptions(cfg)) + dump(d.adminOptions(cfg)) + dump(registryOptions(cfg)) + dump(key) +
+			fmt.Sprintf("%T", log.Handler()),
 	}
 }
 

@@ -47,12 +47,59 @@ const (
 	keyHash2 = "$2a$10$lvAlOA/QRH1deZP8h5QvKe7.TgmpQKhhv5cCkW2rh/rDYZtLm/Sd2"
 )
 
+// keyCatalogue has what keys of everyBlock name.
+const keyCatalogue = `
+languages: [en]
+agencies: [{code: civil-affairs, name: {en: Civil Affairs}, sender: AHWAL}]
+senders: [{name: AHWAL, agency: civil-affairs, any_carrier: true}]
+services:
+  - code: IDREN
+    agency: civil-affairs
+    name: {en: ID card expiry}
+    kind: expiry
+    category: warning
+    validity: 72h
+    template: {en: "Your card {document} expires."}
+    params: [{name: document, max: 20}]
+  - {code: IDNEW, agency: civil-affairs, name: {en: ID card issued}, kind: record, category: service, validity: 24h}
+  - code: OTPEN
+    agency: civil-affairs
+    name: {en: Code}
+    kind: otp
+    class: urgent
+    category: personal
+    mode: mandatory
+    validity: 10m
+    template: {en: "Your code is {code}."}
+    params: [{name: code, max: 10}]
+  - code: SUBAD
+    agency: civil-affairs
+    name: {en: Enrolled}
+    kind: record
+    category: service
+    mode: mandatory
+    validity: 24h
+    template: {en: "You enrolled in {service} ({code}) on {date}."}
+    params: [{name: service, max: 40}, {name: code, max: 8}, {name: date, max: 12}]
+  - code: SUBRM
+    agency: civil-affairs
+    name: {en: Withdrawn}
+    kind: record
+    category: service
+    mode: mandatory
+    validity: 24h
+    template: {en: "You left {service} ({code}) on {date}."}
+    params: [{name: service, max: 40}, {name: code, max: 8}, {name: date, max: 12}]
+`
+
 func newKeySite(t *testing.T) *keySite {
 	t.Helper()
 	s := &keySite{t.TempDir()}
 	for name, content := range map[string]string{
 		"ported.csv": "966501111111,first\n", "renamed.csv": "966501111111,renamed\n",
 		"delta.csv": "+966502222222,rest\n", "secret": "from-a-file\n",
+		"blocklist.csv": "966503333333\n", "key": strings.Repeat("3c", 32) + "\n",
+		"catalogue.yaml": keyCatalogue, "other.yaml": strings.Replace(keyCatalogue, "72h", "24h", 1),
 	} {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -64,7 +111,8 @@ func newKeySite(t *testing.T) *keySite {
 }
 
 func (s *keySite) text(v string) string {
-	return strings.NewReplacer("DIR", s.dir, "HASH1", keyHash1, "HASH2", keyHash2).Replace(v)
+	return strings.NewReplacer("DIR", s.dir, "HASH1", keyHash1, "HASH2", keyHash2,
+		"KEY1", "sha256:"+strings.Repeat("1a", 32), "KEY2", "sha256:"+strings.Repeat("2b", 32)).Replace(v)
 }
 
 // tree is everyBlock as plain maps and lists.

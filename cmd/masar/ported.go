@@ -79,17 +79,22 @@ func (p *ported) refresh(c *config.Config) error {
 	return p.load(c)
 }
 
-// portedFiles is the state of each file; a file that cannot be looked at has size -1.
+// portedFiles is the state of each file.
 func portedFiles(c *config.Config) []fileState {
 	var out []fileState
 	for _, name := range append([]string{c.Ported.File}, c.Ported.Deltas...) {
-		f := fileState{name: name, size: -1}
-		if info, err := os.Stat(name); err == nil {
-			f.size, f.mod = info.Size(), info.ModTime()
-		}
-		out = append(out, f)
+		out = append(out, stateOf(name))
 	}
 	return out
+}
+
+// stateOf is a file's state now; a file that cannot be looked at has size -1.
+func stateOf(name string) fileState {
+	f := fileState{name: name, size: -1}
+	if info, err := os.Stat(name); err == nil {
+		f.size, f.mod = info.Size(), info.ModTime()
+	}
+	return f
 }
 
 // lookup is the gateway's question; nil where no file is configured, which costs nothing.

@@ -25,7 +25,7 @@ carrier or account did not change are not touched.`,
 				Changes []string `json:"changes"`
 			}
 			err := f.call(cmd.Context(), http.MethodPost, "/v1/reload", &answer)
-			if refused := refusedError(""); errors.As(err, &refused) {
+			if refused := (*apiError)(nil); errors.As(err, &refused) {
 				return fmt.Errorf("%w\nmasar: nothing was applied, the gateway runs on as it was", err)
 			}
 			if err != nil {

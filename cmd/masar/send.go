@@ -17,6 +17,7 @@ import (
 	"github.com/fiorix/go-smpp/smpp/pdu/pdutlv"
 	"github.com/spf13/cobra"
 
+	ours "masar/smpp/pdu"
 	"masar/smpp/text"
 )
 
@@ -25,8 +26,11 @@ const (
 	runAddr     = "127.0.0.1:2775"
 	runSystemID = "civil-affairs"
 	runLoadID   = "load" // an account without a limit
-	runPassword = "demo"
-	runSender   = "AHWAL"
+	// The account whose messages name a service.
+	runNoticesID = "pilot"
+	runService   = "LOGIN" // opt-in, without quiet hours: it can be tried at night
+	runPassword  = "demo"
+	runSender    = "AHWAL"
 )
 
 // sendOptions are the flags of `masar send`.
@@ -62,8 +66,12 @@ func newSend() *cobra.Command {
 inside is github.com/fiorix/go-smpp, not our own: what works here works for others.
 
 A text of more than one part is submitted whole (message_payload); the gateway cuts
-it. Without flags for it, address, system_id and password are those of make run.`,
+it. Without flags for it, address, system_id and password are those of make run.
+
+A message of a service goes only to who is enrolled in it (masar subs add), and waits for
+the service's hours.`,
 		Example: `  masar send --to 966501234567 --text "تنتهي صلاحية هويتكم الوطنية خلال ٣٠ يوما"
+  masar send --service LOGIN --to 966501234567 --text "A new device signed in to your account"
   masar send --addr smpp.example.sa:2775 --system-id moi --password-file secrets/moi \
     --from MOI --to 966551234567 --text "Your passport is ready" --wait 2m`,
 		GroupID: groupPeers,
@@ -74,6 +82,15 @@ it. Without flags for it, address, system_id and password are those of make run.
 			}
 			if o.text == "" {
 				return usagef("--text is missing")
+			}
+			if o.systemID == "" {
+				o.systemID = runSystemID
+				if o.service != "" {
+					o.systemID = runNoticesID
+				}
+			}
+			if o.from == "" && o.service == "" {
+				o.from = runSender
 			}
 			if err := hostPort("addr", o.addr); err != nil {
 				return err
@@ -102,15 +119,15 @@ it. Without flags for it, address, system_id and password are those of make run.
 	f.SortFlags = false
 	f.StringVar(&o.to, "to", "", "destination, E.164 without plus or as the account may write it")
 	f.StringVar(&o.text, "text", "", "the message")
-	f.StringVar(&o.from, "from", runSender, "sender: up to 11 characters, or a number")
-	f.StringVar(&o.service, "service", "", "service_type")
+	f.StringVar(&o.from, "from", "", "sender: up to 11 characters, or a number (default "+runSender+"; with --service the service's)")
+	f.StringVar(&o.service, "service", "", "service_type: the code of a service of the catalogue")
 	f.Uint8Var(&o.priority, "priority", 0, "priority_flag, 0 to 3")
 	f.DurationVar(&o.validity, "validity", 0, "validity_period; 0 leaves it to the gateway")
 	f.DurationVar(&o.wait, "wait", 30*time.Second, "how long to wait for the receipt")
 	f.BoolVar(&o.noReceipt, "no-receipt", false, "do not ask for a receipt; done once the gateway has accepted")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	f.StringVar(&o.addr, "addr", runAddr, "the gateway's host:port")
-	f.StringVar(&o.systemID, "system-id", runSystemID, "account to bind as")
+	f.StringVar(&o.systemID, "system-id", "", "account to bind as (default "+runSystemID+"; with --service "+runNoticesID+")")
 	f.StringVar(&o.password, "password", "", "its password; better --password-file or MASAR_PASSWORD")
 	f.StringVar(&passwordFile, "password-file", "", "file whose first line is the password")
 	return cmd
@@ -160,7 +177,7 @@ func send(ctx context.Context, o sendOptions, say func(string, ...any)) (sendRes
 		r.MessageID = body.RespID()
 	} else if r.MessageID, err = submitOutcome(err, arrived, o.wait); err != nil {
 		r.Status = statusOf(err)
-		return r, fmt.Errorf("%s refused the message: %w", o.addr, err)
+		return r, fmt.Errorf("%s refused the message: %w", o.addr, meaning(err, o))
 	}
 	r.Status = "ESME_ROK"
 	say("message_id  %s\n", r.MessageID)
@@ -175,7 +192,11 @@ func send(ctx context.Context, o sendOptions, say func(string, ...any)) (sendRes
 		case <-ctx.Done():
 			return r, ctx.Err()
 		case <-timeout.C:
-			return r, fmt.Errorf("no receipt of %s within %s; the message is accepted and its receipt is kept for the next bind", r.MessageID, o.wait)
+			why := ""
+			if o.service != "" {
+				why = "; in its quiet hours a service's message waits for their end (masar notice --list)"
+			}
+			return r, fmt.Errorf("no receipt of %s within %s; the message is accepted and its receipt is kept for the next bind%s", r.MessageID, o.wait, why)
 		case p := <-arrived:
 			if !r.read(p) {
 				continue
@@ -338,6 +359,9 @@ func fiorixMessage(o sendOptions) (*smpp.ShortMessage, error) {
 // addressKind is the TON and NPI of an address as a person writes it: international,
 // national (a leading 0), short code, or alphanumeric.
 func addressKind(addr string) (ton, npi uint8) {
+	if addr == "" {
+		return 0, 0 // the gateway's to fill in
+	}
 	digits := strings.TrimPrefix(addr, "+")
 	if digits == "" || strings.Trim(digits, "0123456789") != "" {
 		return 5, 0
@@ -351,6 +375,16 @@ func addressKind(addr string) (ton, npi uint8) {
 		return 3, 0
 	}
 	return 1, 1
+}
+
+// meaning explains a refusal of a message that names a service; of a plain account's the
+// status says enough.
+func meaning(err error, o sendOptions) error {
+	var st pdu.Status
+	if o.service == "" || !errors.As(err, &st) {
+		return err
+	}
+	return explained(err, ours.Status(st), o.to, o.service)
 }
 
 // statusOf is the number of a status fiorix returned, "" for another error.

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ import (
 	"masar/config"
 	"masar/gateway"
 	"masar/queue/pebble"
+	"masar/service"
 )
 
 func newServe() *cobra.Command {
@@ -61,6 +63,11 @@ type daemon struct {
 
 	por       *ported
 	certs     certificates
+	people    service.Registry // nil: a plain gateway
+	personKey *service.Key
+	test      *testNumbers
+	blocked   blocked
+	inForce   atomic.Pointer[face]             // what HTTP asks for at each request
 	outboxMax atomic.Pointer[map[string]int64] // an outbox's bound, by account; "": of accounts that are gone
 
 	mu      sync.Mutex     // one reload at a time; guards what follows
@@ -95,7 +102,11 @@ func newDaemon(path string, errs io.Writer) (*daemon, []config.Warning, error) {
 		debug.SetGCPercent(300)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(224 << 20)
+		limit := int64(224 << 20)
+		if wantsRegistry(cfg) {
+			limit += standingOctets * int64(cfg.Subscribers.Cache)
+		}
+		debug.SetMemoryLimit(limit)
 	}
 	return &daemon{
 		path: path, log: log, level: level, cfg: cfg, por: &ported{log: log}, registry: prometheus.NewRegistry(),
@@ -109,23 +120,26 @@ func (d *daemon) run(ctx context.Context) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	cfg := d.cfg
-	s, err := setup(cfg)
+	var err error
+	if d.test, err = newTestNumbers(); err != nil {
+		return err
+	}
+	defer d.test.close()
+	next, err := d.prepare(cfg)
 	if err != nil {
 		return configError(err)
 	}
 	if err := d.por.refresh(cfg); err != nil {
 		return configError(err)
 	}
-	s.Ported = d.por.lookup(cfg)
 	ls, certs, err := listeners(cfg)
 	if err != nil {
 		return configError(err)
 	}
-	d.certs = certs
-	if d.files, err = tlsFiles(cfg); err != nil {
-		return configError(err)
-	}
+	d.certs, d.files = certs, next.files
 	d.boundOutboxes(cfg)
+	next.test()
+	d.inForce.Store(next.face)
 	registry := d.registry
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), d.por)
 
@@ -137,18 +151,26 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
+	down := shutdown{{"the queue", store.Close}}
+	if err := d.openPeople(ctx, cfg); err != nil {
+		return errors.Join(err, down.all())
+	}
+	if d.people != nil {
+		down = append(down, step{"the registry of subscribers", d.people.Close})
+	}
 	// Before a carrier is bound: where a port is taken nothing has been sent.
-	ao := adminOptions(cfg)
-	ao.Gatherer, ao.Reload, ao.Log = registry, d.reload, d.log
+	ao := d.adminOptions(cfg)
+	ao.Gatherer, ao.Registerer, ao.Reload, ao.Log = registry, registry, d.reload, d.log
 	web, err := admin.Listen(ao)
 	if err != nil {
-		return errors.Join(err, store.Close())
+		return errors.Join(err, down.all())
 	}
-	gateOptions := gatewayOptions(cfg, s, ls)
+	gateOptions := gatewayOptions(cfg, next.setup, ls)
 	gateOptions.Store, gateOptions.Full, gateOptions.Log, gateOptions.Registerer = store, store.Full, d.log, registry
+	gateOptions.Registry = d.people
 	gw, err := gateway.Start(ctx, gateOptions)
 	if err != nil {
-		return errors.Join(listenError(err, cfg), web.Close(ctx), store.Close())
+		return errors.Join(listenError(err, cfg), web.Close(ctx), down.all())
 	}
 	d.gw = gw
 	web.Serve(gw)
@@ -158,7 +180,52 @@ func (d *daemon) run(ctx context.Context) error {
 		d.started()
 	}
 	d.wait(ctx, hup)
-	return d.stop(gw, web, store, hup)
+	return d.stop(gw, web, down, hup)
+}
+
+// openPeople opens the registry of subscribers where the configuration wants one, and lays
+// the blocklist file over it: before anything can be sent.
+func (d *daemon) openPeople(ctx context.Context, cfg *config.Config) error {
+	d.blocked.log = d.log
+	if !wantsRegistry(cfg) {
+		return nil
+	}
+	o := registryOptions(cfg)
+	o.Log, o.Registerer = d.log, d.registry
+	var err error
+	if d.people, d.personKey, err = openRegistry(ctx, cfg, o); err != nil {
+		return err
+	}
+	d.blocked.registry = d.people
+	if err := d.blocked.refresh(ctx, cfg); err != nil {
+		return errors.Join(configError(err), d.people.Close())
+	}
+	return nil
+}
+
+// shutdown is what is closed at the end, the last first. A step that does not end in time
+// does not keep the next from running.
+type shutdown []step
+
+type step struct {
+	name  string
+	close func() error
+}
+
+const stepLimit = 30 * time.Second
+
+func (s shutdown) all() (err error) {
+	for _, one := range slices.Backward(s) {
+		closed := make(chan error, 1)
+		go func() { closed <- one.close() }()
+		select {
+		case e := <-closed:
+			err = errors.Join(err, e)
+		case <-time.After(stepLimit):
+			err = errors.Join(err, fmt.Errorf("%s did not close within %s", one.name, stepLimit))
+		}
+	}
+	return err
 }
 
 // listenError names the key whose address could not be listened on; another error stays
@@ -210,32 +277,30 @@ func gatewayOptions(c *config.Config, s gateway.Setup, ls []gateway.Listener) ga
 	}
 }
 
-// adminOptions are what a configuration says about HTTP.
-func adminOptions(c *config.Config) admin.Options {
+// adminOptions are what a configuration says about HTTP, and what the daemon has for it.
+func (d *daemon) adminOptions(c *config.Config) admin.Options {
 	return admin.Options{
 		Listen: adminListen(&c.Admin), Socket: filepath.Join(c.Data, admin.SocketName), Token: c.Admin.Token.Reveal(),
+		Country:  c.Country,
+		Bulk:     admin.Bulk{Dir: c.BulkDir(), Max: int64(c.API.Bulk.Max), Keep: c.API.Bulk.Keep},
+		Registry: d.people, PersonKey: d.personKey,
+		Keys:      func() *admin.Keys { return d.inForce.Load().keys },
+		Catalogue: func() *service.Catalogue { return d.inForce.Load().catalogue },
+		Codes:     func() admin.Codes { return d.inForce.Load().codes },
 	}
 }
 
 // wait returns when the process is asked to stop; until then SIGHUP reloads, and the table
 // of ported numbers is read again in its rhythm.
 func (d *daemon) wait(ctx context.Context, hup <-chan os.Signal) {
-	var every time.Duration
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
+	ported, blocked := newRhythm(), newRhythm()
+	defer ported.tick.Stop()
+	defer blocked.tick.Stop()
 	arm := func() {
-		next := d.portedEvery()
-		switch {
-		case next == every:
-			return // a reload begins no new hour
-		case next == 0:
-			tick.Stop()
-		default:
-			tick.Reset(next)
-		}
-		every = next
+		a, b := d.rhythms()
+		ported.set(a)
+		blocked.set(b)
 	}
-	tick.Stop()
 	arm()
 	for {
 		select {
@@ -243,10 +308,16 @@ func (d *daemon) wait(ctx context.Context, hup <-chan os.Signal) {
 			return
 		case <-d.rearmed:
 			arm()
-		case <-tick.C:
+		case <-ported.tick.C:
 			d.mu.Lock()
 			if err := d.por.refresh(d.cfg); err != nil {
 				d.log.Error("ported numbers not reloaded, the old table stays", slog.Any("err", err))
+			}
+			d.mu.Unlock()
+		case <-blocked.tick.C:
+			d.mu.Lock()
+			if err := d.blocked.refresh(ctx, d.cfg); err != nil {
+				d.log.Error("blocklist file not read, what it said before stays", slog.Any("err", err))
 			}
 			d.mu.Unlock()
 		case <-hup:
@@ -270,18 +341,46 @@ func (d *daemon) wait(ctx context.Context, hup <-chan os.Signal) {
 	}
 }
 
-// portedEvery is how often the table of ported numbers is read again; 0: never.
-func (d *daemon) portedEvery() time.Duration {
+// rhythm is how often a file is looked at.
+type rhythm struct {
+	tick  *time.Ticker
+	every time.Duration
+}
+
+func newRhythm() *rhythm {
+	r := &rhythm{tick: time.NewTicker(time.Hour)}
+	r.tick.Stop()
+	return r
+}
+
+// set begins anew only where the rhythm has changed: a reload begins no new hour.
+func (r *rhythm) set(every time.Duration) {
+	switch {
+	case every == r.every:
+	case every == 0:
+		r.tick.Stop()
+	default:
+		r.tick.Reset(every)
+	}
+	r.every = every
+}
+
+// rhythms are how often the table of ported numbers and the blocklist file are read
+// again; 0: never.
+func (d *daemon) rhythms() (ported, blocked time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.cfg.Ported.File == "" {
-		return 0
+	if d.cfg.Ported.File != "" {
+		ported = d.cfg.Ported.Reload
 	}
-	return d.cfg.Ported.Reload
+	if d.cfg.Blocklist.File != "" {
+		blocked = d.cfg.Blocklist.Reload
+	}
+	return ported, blocked
 }
 
 // stop runs the way down. A second signal skips the waiting, not the store.
-func (d *daemon) stop(gw *gateway.Gateway, web *admin.Server, store *pebble.Store, hup <-chan os.Signal) error {
+func (d *daemon) stop(gw *gateway.Gateway, web *admin.Server, down shutdown, hup <-chan os.Signal) error {
 	d.log.Info("stopping")
 	stopped := make(chan struct{})
 	defer close(stopped)
@@ -301,14 +400,7 @@ func (d *daemon) stop(gw *gateway.Gateway, web *admin.Server, store *pebble.Stor
 	wctx, done := context.WithTimeout(ctx, 2*time.Second)
 	defer done()
 	err = errors.Join(err, web.Close(wctx))
-	closed := make(chan error, 1)
-	go func() { closed <- store.Close() }()
-	select {
-	case e := <-closed:
-		err = errors.Join(err, e)
-	case <-time.After(30 * time.Second):
-		err = errors.Join(err, errors.New("the queue did not close within 30s"))
-	}
+	err = errors.Join(err, down.all())
 	if err == nil {
 		d.log.Info("stopped")
 	}

@@ -11,6 +11,7 @@ import (
 
 	"masar/config"
 	"masar/gateway"
+	"masar/number"
 	"masar/queue"
 	"masar/smpp"
 	"masar/smpp/pdu"
@@ -18,12 +19,16 @@ import (
 	"masar/smpp/text"
 )
 
-// loadConfig reads a configuration with the statuses' names known.
+// loadConfig reads a configuration with the statuses' names known, and asks the room that
+// knows catalogues what is wrong with this one.
 func loadConfig(path string) (*config.Config, []config.Warning, error) {
-	return config.ParseOptions{StatusName: func(name string) (uint32, bool) {
-		st, err := pdu.ParseStatus(name)
-		return uint32(st), err == nil
-	}}.Load(path)
+	return config.ParseOptions{
+		StatusName: func(name string) (uint32, bool) {
+			st, err := pdu.ParseStatus(name)
+			return uint32(st), err == nil
+		},
+		Catalogue: judgeCatalogue,
+	}.Load(path)
 }
 
 // setup translates the part of a configuration that a reload swaps.
@@ -48,6 +53,10 @@ func setup(c *config.Config) (gateway.Setup, error) {
 	}
 	for i := range c.Routes {
 		s.Routes = append(s.Routes, routeOf(&c.Routes[i]))
+	}
+	var err error
+	if s.Catalogue, err = catalogue(c); err != nil {
+		return s, err
 	}
 	for _, m := range c.MobileOriginated {
 		rule := gateway.MobileRule{To: m.To, Keyword: m.Keyword, Account: m.Account, Whole: m.Whole}
@@ -82,12 +91,20 @@ func account(a *config.Account) gateway.Account {
 		Codings:         text.Codings{Default: alphabet(a.DefaultAlphabet), One: alphabet(a.DataCoding1)},
 		ValidityDefault: a.Validity.Default, ValidityMax: a.Validity.Max,
 		MaxParts: a.MaxParts, EmptyRefused: a.EmptyMessage == "refuse",
-		OutboxTTL: a.OutboxTTL, Zone: a.TimeZone.Location(),
+		OutboxTTL: a.OutboxTTL, Zone: a.TimeZone.Location(), Agency: a.Agency,
 		Receipts: gateway.AccountReceipts{NoTLVs: !a.Receipts.TLVs, DateDigits: a.Receipts.DateDigits, PerPart: a.Receipts.PerPart},
 	}
 	for _, h := range append([]config.Secret{a.PasswordHash}, a.PasswordHashes...) {
 		if !h.IsZero() {
 			out.PasswordHash = append(out.PasswordHash, h.Reveal())
+		}
+	}
+	if a.Trial {
+		out.Trial = map[number.E164]struct{}{} // none: it reaches test numbers alone
+		for _, s := range a.TrialNumbers {
+			if n, ok := number.Of(s); ok {
+				out.Trial[n] = struct{}{}
+			}
 		}
 	}
 	for _, b := range a.BindTypes {
@@ -215,12 +232,37 @@ func carrier(c *config.Carrier, all *config.Config) (gateway.Carrier, error) {
 		out.TLVs = pdu.TLVs(out.TLVs).Append(pdu.Tag(t.Tag), t.Octets)
 	}
 	out.Receipts = carrierReceipts(&c.Receipts)
+	out.Free.Required = c.Free.Required
+	for _, m := range c.Free.Markers {
+		one := gateway.Marker{Name: m.Name, Services: m.Services, ServiceType: m.ServiceType, Source: m.Source}
+		for _, t := range m.TLVs {
+			one.TLVs = pdu.TLVs(one.TLVs).Append(pdu.Tag(t.Tag), t.Octets)
+		}
+		out.Free.Markers = append(out.Free.Markers, one)
+	}
+	out.Unknown = unknownSubscriber(&c.UnknownSubscriber)
 	var err error
 	if out.TLS, err = carrierTLS(c.TLS); err != nil {
 		return out, err
 	}
 	out.Identity, err = identity(c, all)
 	return out, err
+}
+
+func unknownSubscriber(u *config.UnknownSubscriber) (out gateway.UnknownSubscriber) {
+	if len(u.Errors) > 0 {
+		out.Errs = map[string]bool{}
+	}
+	for _, e := range u.Errors {
+		out.Errs[e] = true
+	}
+	if len(u.Statuses) > 0 {
+		out.Statuses = map[pdu.Status]bool{}
+	}
+	for _, st := range u.Statuses {
+		out.Statuses[pdu.Status(st)] = true
+	}
+	return out
 }
 
 // identity changes whenever anything that makes up a carrier does, its secrets and the
