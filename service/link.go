@@ -113,7 +113,7 @@ func withScheme(text string, at, i int) (link, bool) {
 		}
 		end += n
 	}
-	authority := strings.TrimRight(text[begin:end], ".,;:!')]*_~&$=+-")
+	authority := strings.TrimRightFunc(text[begin:end], func(r rune) bool { return hidden(r) || strings.ContainsRune(".,;:!')]*_~&$=+-", r) })
 	if from == i || strings.Trim(authority, "./@:") == "" {
 		return link{}, false
 	}
@@ -121,17 +121,17 @@ func withScheme(text string, at, i int) (link, bool) {
 	if l.to == end {
 		l.to = begin + len(authority)
 	}
-	host := authority[strings.LastIndexByte(authority, '@')+1:]
+	host := authority[strings.IndexByte(authority, '@')+1:]
 	if colon := strings.LastIndexByte(host, ':'); colon >= 0 && strings.Trim(host[colon+1:], "0123456789") == "" {
 		host = host[:colon]
 	}
-	host = visible(host)
-	// A backslash is a slash to browsers and part of the name to others; what else is no
-	// letter, digit or hyphen is one thing here and another there.
-	if strings.ContainsRune(authority, '\\') || strings.ContainsFunc(host, func(r rune) bool { return !inHost(r) && !isDot(r) }) {
-		return l, true
+	host = strings.TrimFunc(gluedBehind(plainDots(host)), isEdge)
+	// A backslash is a slash to browsers and part of the name to others; a second @, a mark
+	// that does not show, and what else is no letter, digit or hyphen is one thing here and
+	// another there.
+	if !strings.Contains(authority, `\`) && !strings.ContainsFunc(host, func(r rune) bool { return hidden(r) || !inHost(r) && r != '.' }) {
+		l.host = host
 	}
-	l.host = gluedBehind(strings.TrimSuffix(host, "."))
 	return l, true
 }
 
@@ -218,18 +218,28 @@ func hidden(r rune) bool { return r >= 0xAD && !isArabic(r) && unicode.Is(unicod
 // isArabic: a letter or a mark on one, without a look at the tables.
 func isArabic(r rune) bool { return r >= 0x620 && r <= 0x669 }
 
-// visible is a host as it is read: with plain dots, without what does not show.
+// plainDots writes every dot of a host as a full stop.
+func plainDots(host string) string {
+	return strings.Map(func(r rune) rune {
+		if isDot(r) {
+			return '.'
+		}
+		return r
+	}, host)
+}
+
+// visible is a host without what does not show.
 func visible(host string) string {
 	return strings.Map(func(r rune) rune {
-		switch {
-		case isDot(r):
-			return '.'
-		case hidden(r):
+		if hidden(r) {
 			return -1
 		}
 		return r
 	}, host)
 }
+
+// isEdge: what stands around a host and is no part of it.
+func isEdge(r rune) bool { return r == '.' || r == '-' || hidden(r) }
 
 // mailbox reports whether a stretch that ends at to is the part of an e-mail address before
 // its @. What looks like one and leads nowhere is not.
@@ -246,7 +256,7 @@ func mailbox(text string, to int) bool {
 func bare(text string, from, to int) (link, bool) {
 	for from < to {
 		r, n := utf8.DecodeRuneInString(text[from:to])
-		if !isDot(r) && r != '-' && !hidden(r) {
+		if !isDot(r) && !isEdge(r) {
 			break
 		}
 		from += n
@@ -254,15 +264,19 @@ func bare(text string, from, to int) (link, bool) {
 	path := port(text, to) > to || to < len(text) && text[to] == '/'
 	l := link{from: from, to: pathEnd(text, port(text, to))}
 	if !path {
-		l.to = from + len(strings.TrimRight(text[from:to], ".-"))
+		l.to = from + len(strings.TrimRightFunc(text[from:to], isEdge))
 	}
-	host := strings.TrimRight(visible(text[from:to]), ".-")
-	host = gluedBehind(gluedBefore(host))
+	host := strings.TrimFunc(gluedBehind(gluedBefore(plainDots(text[from:to]))), isEdge)
+	seen := visible(host)
+	doubt := seen != host // a mark in the middle: to some readers the name begins behind it
+	host = seen
 	if !strings.Contains(host, ".") {
 		return link{}, false
 	}
-	l.host = host
 	if len(host) > 4 && strings.EqualFold(host[:4], "www.") {
+		if !doubt {
+			l.host = host
+		}
 		return l, true
 	}
 	if isDigit(host[len(host)-1]) && strings.Count(host, ".") == 3 {
@@ -280,7 +294,9 @@ func bare(text string, from, to int) (link, bool) {
 			after = text[to:]
 		}
 		if topLevel(host[dot+1:]) && (path || !sentence(host[:dot], host[dot+1:], after)) {
-			l.host = host
+			if !doubt {
+				l.host = host
+			}
 			return l, true
 		}
 		// evil.com.Please and moi.gov.sa.للتفاصيل: the link is in front.
@@ -381,6 +397,6 @@ func gluedBehind(host string) string {
 // isGlue: a letter that no registry lets stand in one label with a-z, so that it cannot be
 // part of the name. Scripts that look like Latin are not trusted that far.
 func isGlue(r rune) bool {
-	return isArabic(r) || r >= utf8.RuneSelf && (r < 0x300 || r > 0x36F) &&
+	return isArabic(r) || r >= utf8.RuneSelf && (r < 0x300 || r > 0x36F) && !hidden(r) &&
 		!unicode.In(r, unicode.Latin, unicode.Cyrillic, unicode.Greek, unicode.Armenian, unicode.Georgian, unicode.Cherokee)
 }
