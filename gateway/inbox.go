@@ -167,7 +167,7 @@ func (x *inbox) turn(ctx context.Context, batch []*keyword) {
 	for _, k := range batch {
 		st, err := x.g.opt.Registry.Lookup(ctx, k.from)
 		if err != nil {
-			x.trouble(ctx, "the registry could not be read", err)
+			x.trouble(ctx, "lookup", err)
 			x.again(k)
 			continue
 		}
@@ -182,7 +182,7 @@ func (x *inbox) turn(ctx context.Context, batch []*keyword) {
 	if len(changes) > 0 {
 		var err error
 		if outcomes, err = x.g.opt.Registry.Apply(ctx, service.Batch{Changes: changes}); err != nil {
-			x.trouble(ctx, "the registry did not take a change", err)
+			x.trouble(ctx, "change", err)
 			for _, k := range ready {
 				x.again(k)
 			}
@@ -200,7 +200,7 @@ func (x *inbox) answer(ctx context.Context, w *world, k *keyword, outcomes []ser
 	now := time.Now()
 	for _, o := range outcomes {
 		if o.Err != nil {
-			x.trouble(ctx, "the registry refused what was asked by keyword", o.Err)
+			x.trouble(ctx, "change", o.Err)
 		}
 	}
 	reply, codes := k.verdict(k.standing, outcomes)
@@ -242,7 +242,7 @@ func (x *inbox) answer(ctx context.Context, w *world, k *keyword, outcomes []ser
 		x.again(k)
 	default:
 		// The number is blocked, there is no route: sent again it would end the same way.
-		x.trouble(ctx, "a keyword could not be answered", err)
+		x.trouble(ctx, "answer", err)
 		x.done(k, refusedAnswer)
 	}
 }
@@ -347,8 +347,8 @@ func (k *keyword) once(turn uint32, now time.Time) []byte {
 	return append([]byte("keyword "), sum[:16]...)
 }
 
-// trouble logs what fails: one line in ten seconds.
-func (x *inbox) trouble(ctx context.Context, what string, err error) {
+// trouble logs what fails: one line in ten seconds. step is lookup, change or answer.
+func (x *inbox) trouble(ctx context.Context, step string, err error) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -357,7 +357,7 @@ func (x *inbox) trouble(ctx context.Context, what string, err error) {
 		x.said.silent++
 		return
 	}
-	x.g.log.Warn(what, slog.Any("err", err), slog.Int("not_logged", x.said.silent))
+	x.g.log.Warn("message to a short code was not carried out", slog.String("step", step), slog.Any("err", err), slog.Int("not_logged", x.said.silent))
 	x.said = refusalLog{last: now}
 }
 
