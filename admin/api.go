@@ -121,6 +121,7 @@ func (a *api) newFace(mux *recordingMux, s *Server, local bool) *face {
 	f.catalogueOperations()
 	f.noticeOperations()
 	f.bulkOperations()
+	f.exportOperations()
 	f.document(mux)
 	return f
 }

@@ -64,6 +64,7 @@ type jobFile struct {
 	BulkJob
 	Name      string     `json:"name"`               // of the key
 	Services  []string   `json:"services,omitempty"` // the key's
+	Own       bool       `json:"own,omitempty"`      // the key sees its own channel alone
 	Sum       []byte     `json:"sum"`                // SHA-256 of the file
 	Params    bulkQuery  `json:"params"`
 	bulkCount `json:"-"` // while it runs
@@ -111,6 +112,7 @@ func openBulk(a *api) (*bulk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api.bulk.dir: %w", err)
 	}
+	damaged := map[string]bool{}
 	for _, e := range entries {
 		id, isJob := strings.CutSuffix(e.Name(), ".json")
 		if !isJob {
@@ -123,6 +125,7 @@ func openBulk(a *api) (*bulk, error) {
 		}
 		if err != nil || j.ID != id {
 			b.log.Error("a bulk job cannot be read and is left where it is", slog.String("job", id), slog.Any("err", err))
+			damaged[id] = true
 			continue
 		}
 		if j.State == JobRunning {
@@ -134,7 +137,7 @@ func openBulk(a *api) (*bulk, error) {
 		id, ext, _ := strings.Cut(e.Name(), ".")
 		j := b.jobs[id]
 		left := strings.HasSuffix(e.Name(), partSuffix) || j == nil && ext == "csv" || j != nil && ext == "csv" && j.over()
-		if left && isJobID(id) {
+		if left && isJobID(id) && !damaged[id] {
 			os.Remove(filepath.Join(b.dir, e.Name()))
 		}
 	}

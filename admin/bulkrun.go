@@ -2,11 +2,17 @@ package admin
 
 import (
 	"context"
+	"encoding/csv"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
+	"strconv"
 	"time"
+
+	"golang.org/x/text/encoding/charmap"
 
 	"masar/service"
 )
@@ -66,9 +72,9 @@ func (b *bulk) work(ctx context.Context, j *jobFile) error {
 	b.count()
 	b.mu.Unlock()
 	if err == nil {
-		err = b.load(ctx, j, func(at *service.Bookmark) { b.progress(j, at) })
+		err = b.load(ctx, j)
 	}
-	var wrong *fileError
+	var wrong *service.FileError
 	if err != nil && !errors.As(err, &wrong) {
 		b.mu.Lock()
 		j.State = JobQueued
@@ -99,7 +105,7 @@ func (b *bulk) progress(j *jobFile, at *service.Bookmark) {
 
 // end keeps what became of a job. Its file goes: it holds the references that are stored
 // nowhere else.
-func (b *bulk) end(j *jobFile, wrong *fileError) error {
+func (b *bulk) end(j *jobFile, wrong *service.FileError) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.a.opt.Now().UTC()
@@ -120,12 +126,77 @@ func (b *bulk) end(j *jobFile, wrong *fileError) error {
 	return nil
 }
 
-// fileError is a file that cannot be read any further: a mistake of who wrote it.
-type fileError struct{ says string }
+// load reads the job's file from where it stopped. A *service.FileError is the fault of
+// who wrote the file.
+func (b *bulk) load(ctx context.Context, j *jobFile) error {
+	file, err := os.Open(b.path(j.ID, ".csv"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &service.FileError{Rule: "the uploaded file is gone from api.bulk.dir: upload it again"}
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	bad, err := os.OpenFile(b.path(j.ID, badSuffix), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	progress := func(at service.Bookmark) { b.progress(j, &at) }
+	if j.Kind == BulkBlocklist {
+		err = b.loadBlocklist(ctx, j, file, bad, progress)
+	} else {
+		err = b.loadEnrolments(ctx, j, file, bad, progress)
+	}
+	return errors.Join(err, bad.Sync(), bad.Close())
+}
 
-func (e *fileError) Error() string { return e.says }
+func (b *bulk) loadEnrolments(ctx context.Context, j *jobFile, file io.ReadSeeker, bad service.BadRows, progress func(service.Bookmark)) error {
+	cat, err := b.a.catalogue()
+	if err != nil {
+		return err
+	}
+	c := &caller{channel: j.Channel, services: j.Services}
+	im := service.Import{
+		Registry: b.a.opt.Registry, Key: b.a.opt.PersonKey, Country: b.a.opt.Country,
+		Services:  func(code string) bool { return cat.Service(code) != nil && c.may(code) },
+		Languages: func(tag string) bool { return slices.Contains(cat.Languages(), tag) },
+		Channel:   j.Channel, By: j.Params.By, Verified: j.Params.Verified, Own: j.Own, All: j.Services,
+		Encoding: j.Params.Encoding, DayFirst: j.Params.DayFirst, Zone: b.a.opt.Bulk.Zone,
+		Job: bookmarkOf(j.ID), Now: b.a.opt.Now, Progress: progress,
+	}
+	_, err = im.Run(ctx, file, bad)
+	return err
+}
 
-// load hands the file to the room that reads it.
-func (b *bulk) load(ctx context.Context, j *jobFile, progress func(*service.Bookmark)) error {
-	return &fileError{"not yet"}
+// loadBlocklist adds the numbers of a file. It begins at the start again after a restart:
+// what is there already is left alone, and the rows are counted when it is over.
+func (b *bulk) loadBlocklist(ctx context.Context, j *jobFile, file io.Reader, bad service.BadRows, progress func(service.Bookmark)) error {
+	if err := bad.Truncate(0); err != nil {
+		return err
+	}
+	if j.Params.Encoding == service.Windows1256 {
+		file = charmap.Windows1256.NewDecoder().Reader(file)
+	}
+	out := csv.NewWriter(bad)
+	out.Write([]string{"line", "column", "rule", "row"}) // its error stays until Flush
+	f := service.BlockFile{
+		Country: b.a.opt.Country, Channel: j.Channel, Zone: b.a.opt.Bulk.Zone, AddOnly: true, MaxBad: 1, MaxShrink: 1, Now: b.a.opt.Now,
+		BadRow: func(r service.BlockBadRow) {
+			out.Write([]string{strconv.FormatInt(r.Line, 10), r.Column, r.Rule, r.Row})
+		},
+	}
+	r, err := f.Sync(ctx, b.a.opt.Registry, file)
+	out.Flush()
+	var wrong *service.FileError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &wrong):
+		return wrong
+	case err != nil:
+		return err
+	}
+	changed := r.Added + r.Changed - r.Refused
+	progress(service.Bookmark{Rows: r.Rows, Good: r.Good - r.Refused, Bad: r.Bad + r.Refused, Changed: changed, Nothing: r.Good - r.Refused - changed, Offset: j.Octets})
+	return out.Error()
 }

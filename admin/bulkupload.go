@@ -28,8 +28,6 @@ type bulkQuery struct {
 	Verified bool   `json:"verified,omitempty"`
 	DayFirst bool   `json:"day_first,omitempty"`
 	By       string `json:"by,omitempty"`
-	Scope    string `json:"scope,omitempty"`
-	Reason   string `json:"reason,omitempty"`
 }
 
 // FileQuery is what may be said of any file.
@@ -74,14 +72,14 @@ func (f *face) bulkOperations() {
 		Description:   "Columns are named in the first line. The file is kept and a job begins, which goes on by itself after a restart; good rows are applied, bad ones are told with line and reason.",
 		DefaultStatus: http.StatusAccepted, RequestBody: csvBody, Errors: statuses, Middlewares: huma.Middlewares{streamed}}, f.uploadEnrolments)
 	operation(f, ScopeBulk|ScopeBlocklist, huma.Operation{OperationID: "upload-blocklist", Method: http.MethodPost, Path: "/v1/bulk/blocklist", Tags: []string{"bulk"},
-		Summary: "Block the numbers of a file", Description: "Columns: number, scope, reason, expires. Numbers are added; none is unblocked.",
+		Summary: "Block the numbers of a file", Description: "Columns: number, scope (all, opt-in), reason, expires; the header may be missing. Numbers are added; none is unblocked, and another channel's block is only tightened.",
 		DefaultStatus: http.StatusAccepted, RequestBody: csvBody, Errors: statuses, Middlewares: huma.Middlewares{streamed}}, f.uploadBlocklist)
 	operation(f, ScopeBulk, huma.Operation{OperationID: "bulk-jobs", Method: http.MethodGet, Path: "/v1/bulk", Tags: []string{"bulk"},
 		Summary: "Every job of the channel, the latest first", Errors: []int{http.StatusNotImplemented}}, f.listJobs)
 	operation(f, ScopeBulk, huma.Operation{OperationID: "bulk-job", Method: http.MethodGet, Path: "/v1/bulk/{id}", Tags: []string{"bulk"},
 		Summary: "How far a job is", Errors: []int{http.StatusNotFound, http.StatusNotImplemented}}, f.getJob)
 	operation(f, ScopeBulk, huma.Operation{OperationID: "bulk-bad-rows", Method: http.MethodGet, Path: "/v1/bulk/{id}/bad", Tags: []string{"bulk"},
-		Summary: "The bad rows of a job, with line and reason", Responses: plain("text/csv", "bad rows so far; the header alone where there are none"),
+		Summary: "The bad rows of a job, with line and reason", Responses: plain("text/csv", "columns: line, column, rule, then the file's own; empty where no row was read yet"),
 		Errors: []int{http.StatusNotFound, http.StatusNotImplemented}, Middlewares: huma.Middlewares{streamed}}, f.badRows)
 }
 
@@ -93,16 +91,8 @@ func (f *face) uploadEnrolments(ctx context.Context, in *struct {
 	return f.take(ctx, new(mistakes), BulkEnrolments, &in.FileQuery, bulkQuery{Verified: in.Verified, DayFirst: in.DayFirst})
 }
 
-func (f *face) uploadBlocklist(ctx context.Context, in *struct {
-	FileQuery
-	Scope  string `query:"scope" enum:"opt-in,all" default:"all" doc:"for rows that do not say"`
-	Reason string `query:"reason" maxLength:"100" doc:"for rows that do not say"`
-}) (*jobOutput, error) {
-	var m mistakes
-	if len(in.Reason) > reasonMost {
-		m.add("query.reason", in.Reason, fmt.Sprintf("has %d octets, at most %d are kept", len(in.Reason), reasonMost))
-	}
-	return f.take(ctx, &m, BulkBlocklist, &in.FileQuery, bulkQuery{Scope: in.Scope, Reason: in.Reason})
+func (f *face) uploadBlocklist(ctx context.Context, in *struct{ FileQuery }) (*jobOutput, error) {
+	return f.take(ctx, new(mistakes), BulkBlocklist, &in.FileQuery, bulkQuery{})
 }
 
 // jobs is the bulk folder.
@@ -143,7 +133,7 @@ func (f *face) take(ctx context.Context, m *mistakes, kind JobKind, q *FileQuery
 		return nil, err
 	}
 	defer b.leave()
-	j := &jobFile{Name: c.name, Services: c.services, Params: p,
+	j := &jobFile{Name: c.name, Services: c.services, Own: c.only() != "", Params: p,
 		BulkJob: BulkJob{ID: f.jobID(c, q.Key), Kind: kind, State: JobQueued, Channel: channel}}
 	if err := b.receive(up, j); err != nil {
 		return nil, err
@@ -208,12 +198,13 @@ func (b *bulk) leave() {
 // An upload may take as long as it takes, but not stand still: each read has readWait, and
 // on the whole it has to come to slowest octets a second.
 const (
-	readWait  = 30 * time.Second
 	writeWait = time.Minute
 	slowest   = 4 << 10
 	roomEvery = 16 << 20 // octets between two looks at the disk
 	bulkBlock = 256 << 10
 )
+
+var readWait = 30 * time.Second // tests have less patience
 
 // receive writes the file to the folder, under a name that no job has yet, fsynced.
 func (b *bulk) receive(up upload, j *jobFile) (err error) {
@@ -368,13 +359,12 @@ func (f *face) badRows(ctx context.Context, in *jobInput) (*textOutput, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	up := ctx.Value(uploadKey{}).(upload)
-	return writeText("text/csv; charset=utf-8", func(w io.Writer) error {
+	return f.stream(ctx, func(w io.Writer) error {
 		if file == nil {
 			return nil
 		}
 		defer file.Close()
-		_, err := io.CopyBuffer(&slowWriter{w: w, rc: http.NewResponseController(up.w)}, struct{ io.Reader }{file}, make([]byte, bulkBlock))
+		_, err := io.Copy(w, file)
 		return err
 	}), nil
 }

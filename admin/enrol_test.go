@@ -288,8 +288,8 @@ func TestWhoEnrolsByNumberAloneIsTheNumbersPerson(t *testing.T) {
 		t.Errorf("%+v", sub)
 	}
 	// Over the socket the command line may speak for any channel.
-	s.request(s.unix, "POST", "/v1/enrolments", "", EnrolRequest{Number: number2, Services: []string{"IDREN"}, Verified: true, Channel: "office-3", By: "root"}).want(200)
-	sub = answered[Subscribers](s.request(s.unix, "GET", "/v1/subscribers?number="+number2, "", nil).want(200))
+	s.local("POST", "/v1/enrolments", EnrolRequest{Number: number2, Services: []string{"IDREN"}, Verified: true, Channel: "office-3", By: "root"}).want(200)
+	sub = answered[Subscribers](s.local("GET", "/v1/subscribers?number="+number2, nil).want(200))
 	if sub.Subscribers[0].Enrolments[0].Channel != "office-3" {
 		t.Errorf("%+v", sub)
 	}

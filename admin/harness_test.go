@@ -57,7 +57,7 @@ type site struct {
 	server  *Server
 	reg     *pebble.Registry
 	tcp     http.Handler
-	unix    http.Handler
+	unix    http.Handler // made when it is asked for
 	notices *fakeNotices
 	logged  *lockedBuffer
 	metrics *prometheus.Registry
@@ -118,7 +118,7 @@ func (s *site) open() {
 	if s.server.api.bulk != nil {
 		s.server.api.bulk.start()
 	}
-	s.tcp, s.unix = s.server.routes(false), s.server.routes(true)
+	s.tcp, s.unix = s.server.routes(false), nil
 	s.t.Cleanup(func() { s.server.Close(context.Background()) })
 }
 
@@ -170,6 +170,15 @@ func (s *site) request(h http.Handler, method, path, authorization string, body 
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return &reply{s.t, w.Code, w.Header(), w.Body.Bytes()}
+}
+
+// local asks over the socket file.
+func (s *site) local(method, path string, body any) *reply {
+	s.t.Helper()
+	if s.unix == nil {
+		s.unix = s.server.routes(true)
+	}
+	return s.request(s.unix, method, path, "", body)
 }
 
 // as asks over TCP with the key of a partner.

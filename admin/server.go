@@ -56,6 +56,8 @@ type Bulk struct {
 	Max  int64         // octets of one file; default 4 GiB
 	Keep time.Duration // how long a finished job can be asked for; default 7 days
 
+	Zone *time.Location // of days without a time in files; nil: UTC
+
 	MinFree int64 // octets that stay free on its disk: no file is taken beyond; default 1 GiB, negative: not watched
 }
 
