@@ -32,6 +32,12 @@ of the user who did it.`,
 		Example: `  masar subs add 966501234567 --service IDREN --verified
   masar subs show 966501234567
   masar subs import people.csv`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("masar subs has no command %q", args[0])
+			}
+			return cmd.Help()
+		},
 	}
 	cmd.AddCommand(
 		newSubsAdd(), newSubsRemove(), newSubsShow(), newSubsHistory(),

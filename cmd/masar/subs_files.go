@@ -29,8 +29,9 @@ func newSubsImport() *cobra.Command {
 		Short: "Enrol everybody in a CSV file",
 		Long: `Sends a CSV file to the gateway, which takes its rows one by one: good ones are kept, each
 bad one is reported with its line and the rule it breaks. The first line names the columns:
-person, number, services (CODE CODE), language, verified, at. With --blocklist they are
-number, scope, reason, expires. "-" reads standard input.
+person or number, services (codes between blanks), and as there are language, consent_at,
+verified, by, action (enrol or withdraw). With --blocklist they are number, scope, reason,
+expires. "-" reads standard input.
 
 Nothing is lost when the gateway or this command is killed: the gateway goes on where it
 was, and the same file sent again is not counted twice.`,
