@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -57,6 +58,7 @@ type Trial struct {
 	Parts     []Part        `json:"parts"`
 	Route     string        `json:"route"`
 	HoldUntil *time.Time    `json:"hold_until,omitempty" doc:"when it would leave, where that is not at once"`
+	Dropped   bool          `json:"dropped,omitempty" doc:"it would be taken and end REJECTD: nobody there is enrolled, and the service drops such"`
 	Options   []text.Saving `json:"options" doc:"what it comes to with each text option"`
 }
 
@@ -113,7 +115,9 @@ func (f *face) noticeOperations() {
 	operation(f, ScopeNotices, huma.Operation{OperationID: "send-notice", Method: http.MethodPost, Path: "/v1/notices", Tags: []string{"notices"},
 		Summary:       "Send a notice, or see what would be sent",
 		Description:   "The service's template is filled in, in the subscriber's language. 202: it is on disk and will be sent. With dry_run 200: text, parts, route, hold, and what each text option would save.",
-		DefaultStatus: http.StatusAccepted, Responses: map[string]*huma.Response{},
+		DefaultStatus: http.StatusAccepted, Responses: map[string]*huma.Response{"200": {Description: "dry_run: what would be sent", Content: map[string]*huma.MediaType{
+			"application/json": {Schema: f.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[NoticeAnswer](), true, "NoticeAnswer")},
+		}}},
 		Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusNotImplemented}}, f.postNotice)
 	operation(f, ScopeNotices, huma.Operation{OperationID: "notice", Method: http.MethodGet, Path: "/v1/notices/{id}", Tags: []string{"notices"},
 		Summary: "Where a notice is", Errors: []int{http.StatusBadRequest, http.StatusNotFound}}, f.getNotice)
@@ -334,7 +338,7 @@ func (f *face) try(ctx context.Context, n *gateway.Notice) (*Trial, error) {
 		return nil, submitProblem(err)
 	}
 	out := &Trial{Number: t.Number.String(), Text: strings.Join(t.Parts, ""), Encoding: t.Encoding, Route: t.Route,
-		HoldUntil: dated(t.HoldUntil), Parts: []Part{}, Options: text.Savings(n.Text, text.UDH8)}
+		HoldUntil: dated(t.HoldUntil), Dropped: t.Dropped, Parts: []Part{}, Options: text.Savings(n.Text, text.UDH8)}
 	for i, part := range t.Parts {
 		out.Parts = append(out.Parts, Part{part, t.Units[i]})
 		out.Units += t.Units[i]
@@ -346,7 +350,7 @@ func (f *face) try(ctx context.Context, n *gateway.Notice) (*Trial, error) {
 var busy = []gateway.Refusal{gateway.OverWindow, gateway.OverRate, gateway.QueueFull, gateway.StoreBusy}
 
 // down are the refusals that are not the request's fault.
-var down = []gateway.Refusal{gateway.ShuttingDown, gateway.DiskFull, gateway.StoreFailed}
+var down = []gateway.Refusal{gateway.ShuttingDown, gateway.DiskFull, gateway.StoreFailed, gateway.RegistryFailed}
 
 // submitProblem is the answer to a notice that the gateway did not take.
 func submitProblem(err error) error {
@@ -363,6 +367,9 @@ func submitProblem(err error) error {
 		return retry(http.StatusTooManyRequests, e.Error(), time.Second, field)
 	case slices.Contains(down, e.Refusal):
 		return retry(http.StatusServiceUnavailable, e.Error(), 10*time.Second, field)
+	}
+	if e.Refusal == gateway.ForeignService {
+		return problem(http.StatusForbidden, e.Error(), field)
 	}
 	return problem(http.StatusUnprocessableEntity, e.Error(), field)
 }

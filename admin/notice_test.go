@@ -117,6 +117,8 @@ func TestBadNoticesAreNamed(t *testing.T) {
 		{"no account", "admin", `{"service":"IDNEW","to":{"number":"0500000001"},"text":"x"}`, nil, 422, []string{"body.account"}},
 		{"unknown account", "admin", `{"service":"IDNEW","to":{"number":"0500000001"},"text":"x","account":"x"}`, gateway.ErrNoAccount, 422, []string{"body.account"}},
 		{"too fast", "portal", `{"service":"IDNEW","to":{"number":"0500000001"},"text":"x"}`, &gateway.SubmitError{Refusal: gateway.OverRate}, 429, []string{"over_rate"}},
+		{"not the account's service", "portal", `{"service":"IDNEW","to":{"number":"0500000001"},"text":"x"}`, &gateway.SubmitError{Refusal: gateway.ForeignService}, 403, []string{"foreign_service"}},
+		{"registry failed", "portal", `{"service":"IDNEW","to":{"number":"0500000001"},"text":"x"}`, &gateway.SubmitError{Refusal: gateway.RegistryFailed}, 503, []string{"registry_failed"}},
 		{"disk full", "portal", `{"service":"IDNEW","to":{"number":"0500000001"},"text":"x"}`, &gateway.SubmitError{Refusal: gateway.DiskFull}, 503, []string{"disk_full"}},
 		{"broken", "portal", `{"service":"IDNEW","to":{"number":"0500000001"},"text":"x"}`, errBroken, 503, []string{"its log says why"}},
 	} {
