@@ -141,6 +141,9 @@ func open[I, O any](f *face, op huma.Operation, do func(context.Context, *I) (*O
 }
 
 func register[I, O any](f *face, op huma.Operation, guard func(huma.Context, func(huma.Context)), do func(context.Context, *I) (*O, error)) {
+	if op.Method == http.MethodPost || op.Method == http.MethodPut {
+		op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge)
+	}
 	slices.Sort(op.Errors)
 	op.Errors = slices.Compact(op.Errors)
 	op.Middlewares = append(op.Middlewares, f.count(op.OperationID))

@@ -135,8 +135,13 @@ func flaws(doc anything) []string {
 				say("%s: {%s} is not described", at, m[1])
 			}
 		}
-		if body, is := op["requestBody"].(anything); is && len(body["content"].(anything)) == 0 {
-			say("%s: its body has no content", at)
+		if body, is := op["requestBody"].(anything); is {
+			if len(body["content"].(anything)) == 0 {
+				say("%s: its body has no content", at)
+			}
+			if r, _ := op["responses"].(anything); r["400"] == nil || r["413"] == nil {
+				say("%s: a broken or too large body is not among its answers", at)
+			}
 		}
 		good, bad := false, false
 		responses, _ := op["responses"].(anything)
@@ -205,7 +210,7 @@ func TestFlawsOfADocumentAreFound(t *testing.T) {
 	paths["/v1/subscribers/{x}"] = anything{"get": anything{"operationId": "enrol", "summary": "s", "responses": anything{"404": anything{"description": "d"}}, "requestBody": anything{"content": anything{"a/b": anything{"schema": anything{"$ref": "#/components/schemas/Nowhere"}}}}}}
 	doc["openapi"] = "3.0.3"
 	found := strings.Join(flaws(doc), "\n")
-	for _, want := range []string{"no summary", `no security scheme "other"`, "tells no success or no error", "there twice", "{x} is not described", "leads nowhere", "is no problem", "3.0.3", "has no security"} {
+	for _, want := range []string{"no summary", `no security scheme "other"`, "tells no success or no error", "there twice", "{x} is not described", "leads nowhere", "is no problem", "3.0.3", "has no security", "broken or too large body"} {
 		if !strings.Contains(found, want) {
 			t.Errorf("%q was not found in:\n%s", want, found)
 		}
