@@ -9,7 +9,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VCS := $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race bench backlog urgent fuzz lint vet clean
+.PHONY: help run build test race bench backlog urgent import fuzz lint vet clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ URGENT ?= 1000000
 
 urgent: ## URGENT bulk messages (default 1,000,000) wait for a carrier of 500/s: how long urgent ones take; about a minute and 3 GB
 	URGENT=$(URGENT) $(GO) test -count=1 -timeout 30m -v -run '^TestUrgentMessagesDoNotWaitBehindABulkRun$$' ./cmd/masar
+
+IMPORT ?= 5000000
+
+import: ## a CSV of IMPORT rows (default 5,000,000), 1% of them bad, the gateway killed on the way: rows/s and memory; some minutes and 2 GB
+	IMPORT=$(IMPORT) $(GO) test -count=1 -timeout 60m -v -run '^TestAnImportThatIsKilledGoesOnAndCountsEveryRowOnce$$' ./cmd/masar
 
 fuzz: ## each Fuzz target FUZZTIME long (default 60s)
 	@set -e; for package in $$($(GO) list ./...); do \

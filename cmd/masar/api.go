@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -145,13 +146,14 @@ func refusal(resp *http.Response) *apiError {
 	e := &apiError{Status: resp.StatusCode}
 	var says []string
 	for _, one := range p.Errors {
-		s := strings.TrimPrefix(strings.TrimPrefix(one.Location, "body."), "query.")
-		if s != "" && !strings.Contains(one.Message, s) {
-			s += ": " + one.Message
-		} else {
-			s = one.Message
+		rule, at := one.Message, strings.TrimPrefix(strings.TrimPrefix(one.Location, "body."), "query.")
+		if v, is := one.Value.(string); is && v != "" && !strings.Contains(rule, v) {
+			rule = strconv.Quote(v) + " " + rule
 		}
-		says = append(says, s)
+		if at != "" && at != "body" && !strings.Contains(rule, at) {
+			rule = at + ": " + rule
+		}
+		says = append(says, rule)
 	}
 	switch {
 	case len(says) > 0:
