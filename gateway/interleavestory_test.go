@@ -1,0 +1,602 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing/synctest"
+	"time"
+
+	"masar/queue"
+	"masar/service"
+	"masar/smpp/pdu"
+)
+
+func newStory(c *chronicle, n int) *story {
+	s := &story{n: n, towns: []version[town]{{since: c.began, from: c.began}}}
+	for i := range few {
+		s.people = append(s.people, testKey.Person(fmt.Sprintf("%d of %d", i, n)))
+	}
+	return s
+}
+
+// plan says what happens in the story and when. What it draws depends on nothing that happens.
+func (s *story) plan(c *chronicle, rng *rand.Rand, span time.Duration) (all []deed) {
+	at := time.Duration(rng.Int64N(int64(span * 3 / 4)))
+	then := func(do func()) { all = append(all, deed{at, do}) }
+	some := func() (svcs []int) {
+		for i := range svcCount {
+			if rng.IntN(3) == 0 {
+				svcs = append(svcs, i)
+			}
+		}
+		if len(svcs) == 0 {
+			svcs = []int{rng.IntN(svcCount)}
+		}
+		return svcs
+	}
+	channel := func() string { return [...]string{"office", "bank"}[rng.IntN(2)] }
+	coin := func(of int) bool { return rng.IntN(of) == 0 }
+
+	for i := range 1 + rng.IntN(few) { // those known from the beginning, some at one number
+		n := rng.IntN(few)
+		then(func() { s.enrol(c, i, n, []int{0, 1, 2, 4, 6, 7}, "office", true, false, 0) })
+	}
+	for range 6 + rng.IntN(14) {
+		switch rng.IntN(10) {
+		case 0, 1:
+		case 2, 3:
+			at += time.Duration(rng.IntN(1000)) * time.Millisecond
+		case 4, 5, 6:
+			at += time.Duration(rng.Int64N(int64(time.Minute)))
+		case 7, 8:
+			at += time.Duration(rng.Int64N(int64(15 * time.Minute)))
+		case 9:
+			at += time.Duration(rng.Int64N(int64(span / 4)))
+		}
+		at = min(at, span)
+		who, n, svcs := rng.IntN(few), rng.IntN(few), some()
+		switch dice := rng.IntN(100); {
+		case dice < 42:
+			l := s.letter(rng)
+			then(func() { s.submit(c, l) })
+		case dice < 55:
+			if coin(4) {
+				svcs = nil
+			}
+			only, by := "", channel()
+			if coin(4) {
+				only = by
+			}
+			byPerson := coin(2) && only == ""
+			then(func() { s.withdraw(c, who, svcs, only, by, byPerson) })
+		case dice < 67:
+			verified := !coin(3)
+			then(func() { s.move(c, who, n, verified) })
+		case dice < 77:
+			if coin(2) {
+				n = -1
+			}
+			by, verified, byPerson, age := channel(), !coin(3), coin(4), time.Duration(0)
+			switch rng.IntN(8) {
+			case 0:
+				age = 20 * time.Minute
+			case 1:
+				age = -1
+			}
+			then(func() { s.enrol(c, who, n, svcs, by, verified, byPerson, age) })
+		case dice < 85:
+			scope, lasts := service.BlockOptIn, time.Duration(0)
+			if coin(2) {
+				scope = service.BlockAll
+			}
+			if !coin(3) {
+				lasts = time.Duration(1+rng.IntN(1800)) * time.Second
+			}
+			then(func() { s.block(c, n, scope, lasts) })
+		case dice < 91:
+			then(func() { s.block(c, n, service.BlockNone, 0) })
+		case dice < 95:
+			then(func() { s.recycled(c, n) })
+		default:
+			then(func() { s.verify(c, n) })
+		}
+	}
+	return all
+}
+
+// letter draws one message.
+func (s *story) letter(rng *rand.Rand) *letter {
+	l := &letter{who: rng.IntN(few), to: rng.IntN(few), svc: rng.IntN(svcCount), tag: fmt.Sprintf("#%d.%d;", s.n, len(s.letters))}
+	coin := func(of int) bool { return rng.IntN(of) == 0 }
+	switch {
+	case coin(12):
+		l.plain = true
+	case coin(2):
+		l.notice = true
+		l.personal = !coin(3)
+	}
+	l.long = coin(4)
+	if coin(4) {
+		l.delay = time.Duration(1+rng.IntN(3600)) * time.Second
+	}
+	if coin(6) {
+		l.validity = time.Duration(60+rng.IntN(3*3600)) * time.Second
+	}
+	l.named = coin(8)
+	s.letters = append(s.letters, l)
+	return l
+}
+
+func (l *letter) text() string {
+	if !l.long {
+		return l.tag + " hello"
+	}
+	part := l.tag + " so many words " // each part holds the tag
+	return strings.Repeat(part, 350/len(part)) + l.tag
+}
+
+// submit submits a letter and asks that it is answered as the model says.
+func (s *story) submit(c *chronicle, l *letter) {
+	lf, now := c.now(), time.Now()
+	if l.source = lf.svc[l.svc].sender; l.plain {
+		l.source = "PLAIN"
+	} else if l.named {
+		l.source = "MOI"
+	}
+	places, leaves, want := l.admit(&s.town, lf, now)
+	code := lf.svc[l.svc].code
+	got, shown, detail := Accepted.status(), "", ""
+	if l.notice {
+		n := Notice{Account: "civil", Service: code, Text: l.text(), Receipt: true, Validity: l.validity}
+		if l.personal {
+			n.Person = s.people[l.who]
+		} else {
+			n.Number = numberOf(s.n, l.to)
+		}
+		if l.named {
+			n.Source = l.source
+		}
+		if l.delay > 0 {
+			n.Schedule = now.Add(l.delay)
+		}
+		// A Notice's validity counts from when it may leave, as a default one does.
+		if want == BadValidity {
+			places, leaves, want = l.admitted(&s.town, lf, now)
+		}
+		id, err := c.rig.gw.Submit(context.Background(), n)
+		var no *SubmitError
+		switch {
+		case errors.As(err, &no):
+			got, detail = no.Status, no.Error()
+		case err != nil:
+			c.t.Fatal(err)
+		default:
+			shown = id.String()
+		}
+	} else {
+		account := "civil"
+		p := sms(func(p *pdu.SubmitSM) {
+			p.Source, p.RegisteredDelivery = pdu.Address{}, pdu.RegisteredFinal
+			p.Dest.Addr, p.ServiceType, p.ShortMessage = []byte(numberOf(s.n, l.to).String()), []byte(code), []byte(l.text())
+			if l.plain {
+				account, p.ServiceType = "plain", nil
+			}
+			if l.plain || l.named {
+				p.Source = pdu.Address{TON: pdu.TONAlphanumeric, Addr: []byte(l.source)}
+			}
+			if l.delay > 0 {
+				p.ScheduleDeliveryTime = pdu.AppendRelative(nil, l.delay)
+			}
+			if l.validity > 0 {
+				p.ValidityPeriod = pdu.AppendRelative(nil, l.validity)
+			}
+			if l.long {
+				p.TLVs, p.ShortMessage = p.TLVs.Append(pdu.TagMessagePayload, p.ShortMessage), nil
+			}
+		})
+		a := c.bureaus[account].submit(p)
+		got, shown = a.status, a.id
+	}
+	s.note(c, "submit %s %+v: %v %s", code, *l, got, detail)
+	if got != want.status() {
+		c.fail(s, "%s was answered %v %s, want %v (%v)", l.tag, got, detail, want.status(), want)
+	}
+	if got != pdu.ESME_ROK {
+		return
+	}
+	id, ok := new(Account).readID([]byte(shown))
+	if !ok {
+		c.t.Fatalf("no id: %q", shown)
+	}
+	l.shown, l.id, l.accepted, l.leaves, l.places = shown, id, now, leaves, places
+}
+
+// admitted is admit for a letter whose validity counts from when it may leave.
+func (l *letter) admitted(t *town, lf *leaflet, now time.Time) ([]place, time.Time, Refusal) {
+	free := *l
+	free.validity = 0
+	return free.admit(t, lf, now)
+}
+
+// change makes a change and what the model makes of it, and compares the two.
+func (s *story) change(c *chronicle, refused bool, what string, changes ...service.Change) {
+	began := time.Now()
+	for i := range changes {
+		changes[i].Now = began
+		if changes[i].Channel == "" {
+			changes[i].Channel = "office"
+		}
+	}
+	out, err := c.reg.Apply(context.Background(), service.Batch{Changes: changes})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	last := out[len(out)-1]
+	s.towns = append(s.towns, version[town]{since: began, from: time.Now(), is: s.town})
+	s.note(c, "%s: %v %v", what, last.Effect, last.Err)
+	if (last.Err != nil) != refused {
+		c.fail(s, "%s: refused %v, want %v", what, last.Err, refused)
+	}
+	for n := range few {
+		st, err := c.reg.Lookup(context.Background(), numberOf(s.n, n))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if diff := s.town.differs(n, s.people, st, c.leaves[0], began); diff != "" {
+			c.fail(s, "%s: %s", what, diff)
+		}
+	}
+}
+
+func codesOf(c *chronicle, svcs []int) (codes []string) {
+	for _, i := range svcs {
+		codes = append(codes, c.leaves[0].svc[i].code)
+	}
+	return codes
+}
+
+// enrol's age is how old the consent is; negative: it has no date.
+func (s *story) enrol(c *chronicle, who, n int, svcs []int, by string, verified, byPerson bool, age time.Duration) {
+	now := time.Now()
+	ch := service.Change{
+		Kind: service.Enrol, Person: s.people[who], Services: codesOf(c, svcs), Verified: verified, ByPerson: byPerson, Channel: by,
+	}
+	m := mark{byPerson: byPerson}
+	if age >= 0 {
+		ch.At = now.Add(-age).Truncate(2 * time.Second)
+		m.at = ch.At.Unix()
+	}
+	if n >= 0 {
+		ch.Number = numberOf(s.n, n)
+	}
+	refused := s.town.enrol(who, n, svcs, by, verified, m)
+	s.change(c, refused, fmt.Sprintf("enrol %d at %d in %v by %s, verified %v, by person %v, %v old", who, n, ch.Services, by, verified, byPerson, age), ch)
+}
+
+func (s *story) withdraw(c *chronicle, who int, svcs []int, only, by string, byPerson bool) {
+	// Never in one second with a consent: whose is the last word then is not asked here.
+	at := time.Now().Truncate(2 * time.Second).Add(-time.Second)
+	s.town.withdraw(who, svcs, only, by, mark{at.Unix(), byPerson})
+	codes := codesOf(c, svcs)
+	s.change(c, false, fmt.Sprintf("withdraw %d from %v, only %q, by person %v", who, codes, only, byPerson), service.Change{
+		Kind: service.Withdraw, Person: s.people[who], Services: codes, Only: only, ByPerson: byPerson, Channel: by, At: at,
+	})
+}
+
+func (s *story) move(c *chronicle, who, n int, verified bool) {
+	refused := s.town.move(who, n, verified)
+	s.change(c, refused, fmt.Sprintf("move %d to %d, verified %v", who, n, verified), service.Change{
+		Kind: service.SetNumber, Person: s.people[who], Number: numberOf(s.n, n), Verified: verified,
+	})
+}
+
+func (s *story) block(c *chronicle, n int, scope service.BlockScope, lasts time.Duration) {
+	b := &s.town.blocks[n]
+	b.scope, b.expires = scope, time.Time{}
+	if lasts > 0 {
+		b.expires = time.Now().Truncate(time.Second).Add(lasts)
+	}
+	ch := service.Change{Kind: service.BlockNumber, Number: numberOf(s.n, n), Block: service.Block{Scope: scope, Expires: b.expires}}
+	if scope == service.BlockNone {
+		ch.Kind = service.UnblockNumber
+	}
+	s.change(c, false, fmt.Sprintf("block number %d: %v for %v", n, scope, lasts), ch)
+}
+
+func (s *story) recycled(c *chronicle, n int) {
+	any := s.town.at(n, func(p *resident) { p.state, p.verified = service.Recycled, false })
+	s.change(c, !any, fmt.Sprintf("number %d is recycled", n), service.Change{Kind: service.MarkRecycled, Number: numberOf(s.n, n)})
+}
+
+func (s *story) verify(c *chronicle, n int) {
+	s.town.at(n, (*resident).vouch)
+	to := numberOf(s.n, n)
+	s.change(c, false, fmt.Sprintf("number %d is verified", n),
+		service.Change{Kind: service.IssueCode, Number: to, Code: "123456", Until: time.Now().Add(time.Minute)},
+		service.Change{Kind: service.Verify, Number: to, Code: "123456"})
+}
+
+// judge judges all letters once everything is over.
+func (c *chronicle) judge() {
+	synctest.Wait()
+	c.countStops()
+	states, reasons := map[pdu.State]int{}, map[string]float64{}
+	letters, calls := 0, 0
+	for _, s := range c.stories {
+		for _, l := range s.letters {
+			calls += len(l.calls)
+			if l.id == 0 {
+				if len(l.calls) > 0 {
+					c.fail(s, "%s was refused and sent", l.tag)
+				}
+				continue
+			}
+			letters++
+			v, err := c.rig.store.Find(context.Background(), 0, l.id)
+			if err != nil {
+				c.fail(s, "%s: %v", l.tag, err)
+				continue
+			}
+			s.note(c, "%s: %v %v %q at %s; receipts %v", l.tag, v.Stage, v.State, v.Err, c.since(v.Ended.Time()), c.told[l.shown])
+			states[v.State]++
+			if v.State == pdu.StateRejected {
+				reasons[v.Err]++
+			}
+			(&trial{c: c, s: s, l: l}).judge(&v)
+		}
+		if s.n == *interleaveTell {
+			c.fail(s, "as asked for")
+		}
+	}
+	for reason, n := range c.stops {
+		if reasons[reason] != n {
+			c.t.Errorf("masar_stopped_total{reason=%q} is %v, %v messages ended so", reason, n, reasons[reason])
+		}
+	}
+	c.t.Logf("%d stories, %d messages, %d submit_sm, %d starts: %v; stopped %v", len(c.stories), letters, calls, len(c.starts)+1, states, reasons)
+	if c.failed > 0 {
+		c.t.Errorf("%d failures", c.failed)
+	}
+}
+
+// A trial judges one letter.
+type trial struct {
+	c      *chronicle
+	s      *story
+	l      *letter
+	places []place // where it may have been on its way to
+	edges  []time.Time
+}
+
+// grow adds the places to which asking about the letter at a moment may bring it.
+func (j *trial) grow(now time.Time) {
+	j.each(now, now, func(t *town, lf *leaflet) {
+		for i := 0; i < len(j.places); i++ {
+			may, moved, _ := j.l.ask(j.places[i], t, lf, now)
+			if moved != nil {
+				may = append(may, *moved)
+			}
+			for _, p := range may {
+				if !slices.Contains(j.places, p) {
+					j.places = append(j.places, p)
+				}
+			}
+		}
+	})
+}
+
+// each calls f with what may be seen between two moments.
+func (j *trial) each(from, to time.Time, f func(t *town, lf *leaflet)) {
+	towns, leaves := within(j.s.towns, from, to), within(j.c.leaf, from, to)
+	for i := range towns {
+		for k := range leaves {
+			f(&towns[i].is, j.c.leaves[leaves[k].is])
+		}
+	}
+}
+
+// until grows over all that changed up to a moment.
+func (j *trial) until(now time.Time) {
+	for len(j.edges) > 0 && !j.edges[0].After(now) {
+		j.grow(j.edges[0])
+		j.edges = j.edges[1:]
+	}
+	j.grow(now)
+}
+
+func (j *trial) judge(v *queue.View) {
+	c, s, l := j.c, j.s, j.l
+	fail := func(format string, args ...any) {
+		c.t.Helper()
+		c.fail(s, "%s: "+format, append([]any{l.tag}, args...)...)
+	}
+	j.places = slices.Clone(l.places)
+	for i := range s.towns {
+		j.edges = append(j.edges, s.towns[i].since, s.towns[i].from)
+		for _, b := range s.towns[i].is.blocks {
+			j.edges = append(j.edges, b.expires)
+		}
+	}
+	for i := range c.leaf {
+		j.edges = append(j.edges, c.leaf[i].since, c.leaf[i].from)
+	}
+	j.edges = slices.DeleteFunc(j.edges, func(t time.Time) bool { return t.Before(l.accepted) })
+	slices.SortFunc(j.edges, time.Time.Compare)
+
+	whole, wholeAt := j.sent(fail)
+	if v.Stage != queue.Ended {
+		fail("is still %v, %v until %v", v.Stage, v.Why, v.Until.Time())
+		return
+	}
+	end := v.Ended.Time()
+	j.until(end.Add(time.Microsecond - 1))
+	switch v.State {
+	case pdu.StateDelivered:
+		if whole == nil {
+			fail("DELIVRD, and not all of it was taken")
+		}
+	case pdu.StateRejected:
+		if !wholeAt.IsZero() {
+			fail("REJECTD after it was taken at %s", c.since(wholeAt))
+		}
+		if !j.mayEnd(v.Err, end) {
+			fail("REJECTD %s at %s, which it was not then", v.Err, c.since(end))
+		}
+	case pdu.StateExpired:
+		if !wholeAt.IsZero() {
+			fail("EXPIRED after it was taken at %s", c.since(wholeAt))
+		}
+		if until := l.expires(c); end.Before(until) {
+			fail("EXPIRED at %s, valid until %s at least", c.since(end), c.since(until))
+		}
+	default:
+		fail("ended %v %s", v.State, v.Err)
+	}
+	told := c.told[l.shown]
+	if want := v.State.Receipt(); len(told) == 0 || slices.ContainsFunc(told, func(s string) bool { return s != want }) || len(told) > 1+len(c.starts) {
+		fail("ended %v, receipts %v", want, told)
+	}
+}
+
+// expires is when its validity ends at the earliest.
+func (l *letter) expires(c *chronicle) time.Time {
+	switch {
+	case l.validity > 0 && !l.notice:
+		return l.accepted.Add(l.validity)
+	case l.validity > 0:
+		return l.leaves.Add(l.validity)
+	case l.plain:
+		return l.leaves.Add(100 * time.Hour)
+	}
+	return l.leaves.Add(c.leaves[0].svc[l.svc].validity)
+}
+
+// sent judges each submit_sm of the letter. whole is an attempt of which all parts were
+// taken; wholeAt when the gateway knew that of one for sure, zero: never.
+func (j *trial) sent(fail func(string, ...any)) (whole *call, wholeAt time.Time) {
+	c, l := j.c, j.l
+	type attempt struct {
+		carrier string
+		ref     uint16
+	}
+	taken, sure := map[attempt][]bool{}, map[attempt][]bool{}
+	dests := map[attempt]string{}
+	for i := range l.calls {
+		k := &l.calls[i]
+		key := attempt{k.carrier, k.ref}
+		if taken[key] == nil {
+			taken[key], sure[key] = make([]bool, k.of+1), make([]bool, k.of+1)
+		}
+		j.until(k.at)
+		// What is half sent goes on in quiet hours and over its sender's end.
+		first := !slices.ContainsFunc(l.calls[:i], func(b call) bool {
+			return b.carrier == k.carrier && b.ref == k.ref && b.part != k.part &&
+				(b.status == pdu.ESME_ROK || b.answered.IsZero() || !b.answered.Before(k.at))
+		})
+		if first {
+			dests[key] = k.dest
+		}
+		switch {
+		case !wholeAt.IsZero() && k.at.After(wholeAt):
+			fail("call %d: sent again, the whole of it was taken at %s", i, c.since(wholeAt))
+		case sure[key][k.part]:
+			fail("call %d: part %d again", i, k.part)
+		case dests[key] != k.dest:
+			fail("call %d: part %d to %s, others to %s", i, k.part, k.dest, dests[key])
+		case k.source != l.source:
+			fail("call %d: from %q, want %q", i, k.source, l.source)
+		case k.at.Before(l.accepted.Add(l.delay)):
+			fail("call %d: before its schedule", i)
+		case l.validity > 0 && !l.notice && !k.at.Before(l.accepted.Add(l.validity)):
+			fail("call %d: after its validity", i)
+		}
+		if why := j.may(k, first); why != "" {
+			fail("call %d to %s over %s at %s: %s", i, k.dest, k.carrier, c.since(k.at), why)
+		}
+		if k.status != pdu.ESME_ROK {
+			continue
+		}
+		taken[key][k.part] = true
+		if whole == nil && !slices.Contains(taken[key][1:], false) {
+			whole = k
+		}
+		if c.posts[k.carrier].heard(k) {
+			sure[key][k.part] = true
+			if wholeAt.IsZero() && !slices.Contains(sure[key][1:], false) {
+				wholeAt = k.answered
+			}
+		}
+	}
+	return whole, wholeAt
+}
+
+// heard tells whether the gateway has an answer for sure.
+func (p *post) heard(k *call) bool {
+	if k.answered.IsZero() {
+		return false
+	}
+	for _, cut := range p.cuts {
+		if !cut[1].Before(k.at) && !cut[0].After(k.answered) {
+			return false
+		}
+	}
+	return true
+}
+
+// may tells why a submit_sm should not have been sent; empty: it may.
+func (j *trial) may(k *call, first bool) string {
+	whys := map[string]bool{}
+	ok := false
+	j.each(k.at, k.at, func(t *town, lf *leaflet) {
+		for _, p := range j.places {
+			may, moved, why := j.l.ask(p, t, lf, k.at)
+			switch {
+			case numberOf(j.s.n, p.at).String() != k.dest:
+				whys[fmt.Sprintf("%v is elsewhere", p)] = true
+			case moved != nil:
+				whys[fmt.Sprintf("%v has moved to %v", p, *moved)] = true
+			case len(may) == 0:
+				whys[fmt.Sprintf("%v: %v", p, why)] = true
+			case first && !j.l.plain && !lf.knows(k.source, k.carrier, k.at):
+				whys["the sender is not active there"] = true
+			case first && !j.l.plain && lf.opens(j.l.svc, k.at).After(k.at):
+				whys["in quiet hours"] = true
+			default:
+				ok = true
+			}
+		}
+	})
+	if ok {
+		return ""
+	}
+	var list []string
+	for why := range whys {
+		list = append(list, why)
+	}
+	slices.Sort(list)
+	return strings.Join(list, "; ")
+}
+
+// mayEnd tells whether a letter may be ended for a reason at a moment, which is known to the
+// microsecond.
+func (j *trial) mayEnd(reason string, now time.Time) (yes bool) {
+	begun := slices.ContainsFunc(j.l.calls, func(k call) bool { return k.of > 1 && k.status == pdu.ESME_ROK })
+	j.each(now, now.Add(time.Microsecond-1), func(t *town, lf *leaflet) {
+		for _, p := range j.places {
+			_, moved, why := j.l.ask(p, t, lf, now)
+			switch {
+			case moved != nil:
+				yes = yes || begun && reason == numberChanged.String()
+			case why != Accepted:
+				yes = yes || reason == why.String()
+			case reason == SenderInactive.String():
+				yes = yes || !lf.knows(j.l.source, "a", now) && !lf.knows(j.l.source, "b", now)
+			}
+		}
+	})
+	return yes
+}
