@@ -19,7 +19,11 @@ func TestANewcomersFirstMessagesAreDeliveredWhole(t *testing.T) {
 	}
 	dir := t.TempDir()
 	client, carriers := freePort(t), [3]string{}
-	replace := []string{"127.0.0.1:2775", client, "http://127.0.0.1:8775", "http://admin", "127.0.0.1:8775", freePort(t), "./var/masar", filepath.Join(dir, "var")}
+	catalogue, err := filepath.Abs("../../examples/catalogue.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := []string{"catalogue: catalogue.yaml", "catalogue: " + catalogue, "127.0.0.1:2775", client, "http://127.0.0.1:8775", "http://admin", "127.0.0.1:8775", freePort(t), "./var/masar", filepath.Join(dir, "var")}
 	for i, old := range []string{"127.0.0.1:2801", "127.0.0.1:2802", "127.0.0.1:2803"} {
 		carriers[i] = freePort(t)
 		replace = append(replace, old, carriers[i])
@@ -76,5 +80,68 @@ func TestANewcomersFirstMessagesAreDeliveredWhole(t *testing.T) {
 				t.Errorf("the carrier has %d parts for %s:\n%s\nwant %d for %s: %q", got.Parts, got.To, tail(row.sim.output(), 500), row.parts, row.to, row.text)
 			}
 		})
+	}
+}
+
+// The README's third step, in the demonstration: refused, enrolled, delivered; and the same
+// from the person's handset.
+func TestANewcomerEnrolsSomebodyAndSendsHimANotice(t *testing.T) {
+	example, err := os.ReadFile("../../examples/masar.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	catalogue, err := filepath.Abs("../../examples/catalogue.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "masar-") // short: a socket's path has a limit
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	client, data := freePort(t), filepath.Join(dir, "var")
+	path := filepath.Join(dir, "masar.yaml")
+	text := strings.NewReplacer("127.0.0.1:2775", client, "http://127.0.0.1:8775", "http://admin", "127.0.0.1:8775", freePort(t), "./var/masar", data,
+		"catalogue: catalogue.yaml", "catalogue: "+catalogue,
+		"127.0.0.1:2801", freePort(t), "127.0.0.1:2802", freePort(t), "127.0.0.1:2803", freePort(t)).Replace(string(example))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	demo := launch(t, "demo", "demo", "--config", path)
+	demo.see(`subs add 966501234567 --service LOGIN --verified`, startLimit)
+	send := func(args ...string) result {
+		return masar(t, "", append([]string{"send", "--addr", client, "--to", "966501234567", "--text", "دخول جديد إلى حسابكم"}, args...)...)
+	}
+	if r := send(); r.code != exitDone || !strings.Contains(r.out, "DELIVRD") {
+		t.Errorf("the plain account: %+v", r)
+	}
+	refused := func() {
+		t.Helper()
+		if r := send("--service", "LOGIN"); r.code != exitFailed || !strings.Contains(r.errs, "not_enrolled") || !strings.Contains(r.errs, "masar subs add 966501234567 --service LOGIN") {
+			t.Errorf("nobody is enrolled: %+v", r)
+		}
+	}
+	refused()
+	if r := masar(t, "", "subs", "add", "966501234567", "--service", "LOGIN", "--verified", "--data", data); r.code != exitDone {
+		t.Fatalf("%+v", r)
+	}
+	if r := send("--service", "LOGIN"); r.code != exitDone || !strings.Contains(r.out, "DELIVRD") {
+		t.Errorf("enrolled: %+v", r)
+	}
+	_, from := demo.seeFrom(0, `message MOI -> 966501234567, .* text "دخول جديد إلى حسابكم"`, startLimit)
+	if r := masar(t, "", "mo", "--data", data, "--from", "966501234567", "إلغاء LOGIN"); r.code != exitDone {
+		t.Fatalf("%+v", r)
+	}
+	_, from = demo.seeFrom(from, `message 1090 -> 966501234567, .* text .*LOGIN`, startLimit)
+	refused()
+	if r := masar(t, "", "mo", "--data", data, "--from", "966501234567", "START LOGIN"); r.code != exitDone {
+		t.Fatalf("%+v", r)
+	}
+	demo.seeFrom(from, `message 1090 -> 966501234567, .* text .*LOGIN`, startLimit)
+	if r := send("--service", "LOGIN"); r.code != exitDone {
+		t.Errorf("enrolled by keyword: %+v", r)
+	}
+	if r := masar(t, "", "mo", "--data", dir, "--from", "966501234567", "STOP"); r.code != exitFailed || !strings.Contains(r.errs, "make run starts one") {
+		t.Errorf("no demonstration: %+v", r)
 	}
 }
