@@ -24,12 +24,13 @@ type clearance struct {
 	until time.Time   // not before; zero: now
 	moved number.E164 // its person has this number now
 	err   error       // the registry could not be read
+	here  Refusal     // it may, but not over the carrier that asks
 	rules *rules      // what was asked; nil: of no service
 }
 
 // free tells whether nothing keeps the message.
 func (c *clearance) free() bool {
-	return c.why == Accepted && c.until.IsZero() && c.moved == 0 && c.err == nil
+	return c.why == Accepted && c.until.IsZero() && c.moved == 0 && c.err == nil && c.here == Accepted
 }
 
 // stopReasons are the Refusals that can end a message that was accepted, those of

@@ -175,8 +175,11 @@ func (d *dispatcher) stillMay(f *flight) bool {
 	}
 	m := f.asks()
 	keeps := g.clear(g.ctx, w, &m, d.now)
-	if !first {
+	switch {
+	case !first:
 		keeps = keeps.halfSent()
+	case keeps.free() && keeps.rules != nil && !w.isTest(m.Dest.Addr):
+		keeps.here = w.barredAt(d.c.opt, keeps.rules, &m, d.now)
 	}
 	if !keeps.free() {
 		f.keeps, f.todo = keeps, nil

@@ -212,6 +212,8 @@ func (k *correlator) concludeFlight(f *flight) {
 	switch why := f.fate; {
 	case why.expired:
 		k.end(f, ending{state: pdu.StateExpired, err: "expired"})
+	case why.kept && f.keeps.here != Accepted:
+		k.passOver(k.c.g.world.Load(), f, f.keeps.rules, f.keeps.here, time.Now())
 	case why.kept:
 		k.keep(k.c.g.world.Load(), f, &f.keeps, time.Now())
 	case why.uncertain:

@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"masar/service"
+	"masar/smpp/pdu"
+)
+
+// A message of several parts whose first part is throttled stays with its carrier, and is
+// asked again before each try: also whether its sender is active there still.
+func TestAThrottledMessageLeavesACarrierWhereItsSenderHasEnded(t *testing.T) {
+	sender := func(at service.SenderAt) func(o *service.Options) {
+		return func(o *service.Options) {
+			o.Senders[0].AnyCarrier = false
+			o.Senders[0].Carriers = map[string]service.SenderAt{"a": at, "b": {State: service.SenderActive}}
+		}
+	}
+	bubbleBegins := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, row := range []struct {
+		name   string
+		before service.SenderAt
+		after  *service.SenderAt // by a reload
+		b      bool              // carrier b is on the route
+		stat   string
+	}{
+		{"its registration expires", service.SenderAt{State: service.SenderActive, Expires: bubbleBegins.Add(time.Minute)}, nil, true, "DELIVRD"},
+		{"a reload suspends it", service.SenderAt{State: service.SenderActive}, &service.SenderAt{State: service.SenderSuspended}, true, "DELIVRD"},
+		{"and no other carrier is there", service.SenderAt{State: service.SenderActive}, &service.SenderAt{State: service.SenderSuspended}, false, "REJECTD"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				a := newFakeSMSC(t, func(_ int, s *fakeSubmit) { s.Status = pdu.ESME_RTHROTTLED })
+				b := newFakeSMSC(t, nil)
+				var now Setup
+				r := governedRig(t, newSubscribers(), catalogueOf(t, sender(row.before)), rigOptions{
+					Setup: func(s *Setup) {
+						if row.b {
+							twoCarriers(s)
+							s.Routes[0].Carriers[1].Failover = true
+						}
+						now = *s
+					},
+					Options: fakes(map[string]*fakeSMSC{"a:1": a, "b:1": b}, nil),
+				})
+				r.carrierUp("a")
+				p := r.transceiver()
+				id := p.submit(both(of("IDNEW"), inParts(3)))
+				a.await(3)
+				if row.after != nil {
+					now.Catalogue = catalogueOf(t, sender(*row.after))
+					if err := r.gw.Reload(context.Background(), now); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					time.Sleep(time.Until(bubbleBegins.Add(time.Minute)))
+				}
+				ended := time.Now()
+				if row.b {
+					for _, s := range b.await(3) {
+						b.receiptOf(s)
+					}
+				}
+				if rec := p.receipt(); rec["stat"] != row.stat {
+					t.Errorf("receipt %v", rec)
+				}
+				for _, s := range a.submits() {
+					if s.At.After(ended) {
+						t.Errorf("carrier a was sent a part at %v, the sender ended at %v", s.At, ended)
+					}
+				}
+				if v := r.find(id); row.stat == "REJECTD" && v.Err != "sender_inactive" {
+					t.Errorf("history: %q", v.Err)
+				}
+			})
+		})
+	}
+}
