@@ -194,6 +194,17 @@ func messageID(a smpp.Answer) string {
 	return receipt.Normalise(string(r.MessageID))
 }
 
+// inherit takes over what a correlator that has ended knows of sent parts: a message that
+// was half sent goes on here, and the claim does not know what receipts have said of its
+// first parts. REQUIRES: k does not run yet.
+func (k *correlator) inherit(before *correlator) {
+	select {
+	case <-before.over:
+		k.sent = before.sent
+	default: // it never ran, or did not end in time
+	}
+}
+
 var errSessionEnded = errors.New("the session ended before the answer")
 
 // unreadable takes a receipt that names no message or no state.

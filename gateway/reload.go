@@ -82,6 +82,7 @@ func (g *Gateway) replace(c, next *carrier) {
 	}
 	g.leaving.remove(c)
 	if next != nil {
+		next.corr.inherit(c.corr)
 		next.start()
 		g.tellLanes()
 	}

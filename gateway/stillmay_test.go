@@ -78,3 +78,42 @@ func TestAThrottledMessageLeavesACarrierWhereItsSenderHasEnded(t *testing.T) {
 		})
 	}
 }
+
+// What receipts said of the first part is not asked for again when a reload replaces the
+// carrier half way.
+func TestReceiptsFromBeforeACarrierWasReplacedCount(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		throttles := true
+		fake := newFakeSMSC(t, func(n int, s *fakeSubmit) {
+			if throttles && n > 0 {
+				s.Status = pdu.ESME_RTHROTTLED
+			}
+		})
+		var now Setup
+		r := fakeRig(t, fake, func(s *Setup) { s.Carriers[0].Window = 1; now = *s })
+		p := r.transceiver()
+		id := p.submit(inParts(3))
+		first := fake.await(2)[0]
+		if st := fake.acked(fake.session().receipt(&first, "DELIVRD")); st != pdu.ESME_ROK {
+			t.Fatalf("the first part's receipt: %v", st)
+		}
+		now.Carriers = []Carrier{now.Carriers[0]}
+		now.Carriers[0].Identity = "another"
+		if err := r.gw.Reload(context.Background(), now); err != nil {
+			t.Fatal(err)
+		}
+		r.wait("the carrier is bound anew", func() bool {
+			fake.mu.Lock()
+			defer fake.mu.Unlock()
+			throttles = len(fake.sessions) == 1
+			return !throttles
+		})
+		r.wait("the rest", func() bool { return len(fake.taken()) == 3 })
+		for _, s := range fake.taken()[1:] {
+			fake.receiptOf(s)
+		}
+		if rec := p.receipt(); rec["stat"] != "DELIVRD" || rec["id"] != id {
+			t.Errorf("receipt %v", rec)
+		}
+	})
+}
