@@ -24,15 +24,16 @@ func TestADefaultValidityCountsFromTheEndOfTheHold(t *testing.T) {
 		leaves, expires    time.Time
 	}{
 		{"held till 8", "IDNEW", "", "", 0, midnight(8), midnight(32)},
-		{"with its own validity", "IDNEW", "", "000000100000000R", 0, midnight(8), midnight(10)},
-		{"which ends before", "IDNEW", "", "000000070000000R", pdu.ESME_RINVEXPIRY, time.Time{}, time.Time{}},
-		{"urgent ones pass", "OTPEN", "", "", 0, midnight(0), midnight(1. / 6)},
-		{"scheduled for the day", "IDNEW", "000101100000000+", "", 0, midnight(10), midnight(34)},
+		{"with its own validity", "IDNEW", "", "000000003000000R", 0, midnight(8), midnight(8 + 1./3)},
+		{"which ends before", "IDNEW", "", "000000000500000R", pdu.ESME_RINVEXPIRY, time.Time{}, time.Time{}},
+		{"urgent ones pass", "OTPEN", "", "", 0, midnight(8 - 1./6), midnight(8)},
+		{"scheduled for the day", "IDNEW", "000101083000000+", "", 0, midnight(8.5), midnight(32.5)},
 		{"scheduled for the night", "IDNEW", "000101230000000+", "", 0, midnight(32), midnight(56)},
 		{"a category's hours", "AWARE", "", "", 0, midnight(9), midnight(33)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
+				time.Sleep(time.Until(midnight(8)) - 10*time.Minute)
 				var got arrivals
 				r := governedRig(t, newSubscribers(), cat, rigOptions{SMSC: map[string]smpptest.SMSCOptions{"a:1": got.at("a")}})
 				r.carrierUp("a")
@@ -49,6 +50,12 @@ func TestADefaultValidityCountsFromTheEndOfTheHold(t *testing.T) {
 				}))
 				if e := r.find(id).M.Expires.Time(); e.Sub(row.expires).Abs() > time.Second {
 					t.Errorf("expires %v, want %v", e, row.expires)
+				}
+				if time.Until(row.leaves) > time.Hour { // each second of it costs the test something
+					if v := r.find(id); !v.Until.Time().Equal(row.leaves) || v.State != pdu.StateScheduled {
+						t.Errorf("%v until %v, want %v", v.State, v.Until.Time(), row.leaves)
+					}
+					return
 				}
 				time.Sleep(time.Until(row.leaves) - 2*time.Second)
 				if n := len(got.list()); n > 0 && row.leaves.After(time.Now()) {
