@@ -126,11 +126,13 @@ func (p *promotion) step(ctx context.Context, w *world, c queue.Claim, now time.
 	case m.Expires <= queue.At(now):
 		return g.finalStep(c, pdu.StateExpired, "expired", now)
 	case fresh:
-		if keeps := g.clear(ctx, w, m, now); !keeps.free() {
+		early := m.Due > queue.At(now)
+		if keeps := g.clear(ctx, w, m, now); !keeps.free() && !(early && keeps.moved != 0) {
 			return g.kept(w, c, &keeps, now)
 		}
-		if m.Due > queue.At(now) {
-			// Only asked before its time: who is not enrolled need not be waited for.
+		if early {
+			// Only asked before its time: who is not enrolled need not be waited for. Where
+			// its person is then it is asked when it is due.
 			return &queue.Wait{Claim: c, Until: m.Due, Why: queue.WaitSchedule, Lane: c.Lane}
 		}
 	}

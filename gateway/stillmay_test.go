@@ -7,6 +7,7 @@ import (
 
 	"masar/service"
 	"masar/smpp/pdu"
+	"masar/smpp/smpptest"
 )
 
 // A message of several parts whose first part is throttled stays with its carrier, and is
@@ -114,6 +115,32 @@ func TestReceiptsFromBeforeACarrierWasReplacedCount(t *testing.T) {
 		}
 		if rec := p.receipt(); rec["stat"] != "DELIVRD" || rec["id"] != id {
 			t.Errorf("receipt %v", rec)
+		}
+	})
+}
+
+// A service that drops whom it may not reach takes a message to somebody not verified and
+// asks about it at once, be it scheduled. He moves in that moment.
+func TestADroppedMessageThatFollowsItsPersonKeepsItsSchedule(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var got arrivals
+		reg := newSubscribers()
+		reg.enrol(ali, aliNo, "IDDRP")
+		reg.set(ali, service.Pending)
+		r := governedRig(t, reg, catalogueOf(t, nil), rigOptions{SMSC: map[string]smpptest.SMSCOptions{"a:1": got.at("a")}})
+		r.carrierUp("a")
+		due := time.Now().Add(time.Hour)
+		if _, err := r.gw.Submit(t.Context(), Notice{Account: "acme", Service: "IDDRP", Person: ali, Text: "hello", Schedule: due}); err != nil {
+			t.Fatal(err)
+		}
+		reg.change(ali, func(s *service.Subscriber) { s.Number, s.Enrolments[0].State = newNo, service.Enrolled })
+		time.Sleep(time.Until(due) - time.Second)
+		if n := len(got.list()); n > 0 {
+			t.Fatalf("sent at %v, due at %v", got.list()[0].at, due)
+		}
+		r.wait("it leaves", func() bool { return len(got.list()) == 1 })
+		if a := got.list()[0]; a.dest != newNo.String() || a.at.Before(due) {
+			t.Errorf("sent to %s at %v, due at %v", a.dest, a.at, due)
 		}
 	})
 }
