@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"masar/queue"
 	"masar/smpp/pdu"
@@ -115,40 +114,6 @@ func TestTheDefaultSenderStandsInForNone(t *testing.T) {
 		q.source = pdu.Address{Addr: []byte("OTHER")}
 		if no := q.addresses(); no.why != SenderNotAllowed {
 			t.Errorf("%s: %v", sender, no.why)
-		}
-	}
-}
-
-// BenchmarkAdmit is admission alone: a 55-character Arabic submit_sm from the read buffer
-// to the step that stores it.
-func BenchmarkAdmit(b *testing.B) {
-	s := rigSetup()
-	s.setDefaults(72 * time.Hour)
-	g := &Gateway{met: newMetrics(nil), store: &numbering{}, log: discard()}
-	o := Options{Setup: s}
-	o.setDefaults()
-	g.opt = o
-	g.ctx = context.Background()
-	w, err := g.build(context.Background(), o.Setup, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	g.world.Store(w)
-	c := &client{g: g, account: w.accounts["acme"], most: 1 << 20}
-	body, err := text.Encode(nil, strings.Repeat("م", 55), text.UCS2)
-	if err != nil {
-		b.Fatal(err)
-	}
-	p := sms(func(p *pdu.SubmitSM) { p.DataCoding, p.ShortMessage, p.RegisteredDelivery = 8, body, 1 })
-	now := time.Now()
-	b.ReportAllocs()
-	for b.Loop() {
-		sub := &submission{client: c, began: now}
-		if no := c.mayAct(now, 1); no.why != Accepted {
-			b.Fatal(no.why)
-		}
-		if no := c.admit(sub, p, now); no.why != Accepted {
-			b.Fatal(no.why)
 		}
 	}
 }

@@ -170,7 +170,7 @@ func TestATrialReachesItsOwnNumbersAndTestNumbers(t *testing.T) {
 			},
 		})
 		r.carrierUp("a", "b")
-		p := r.transceiver()
+		p := r.transmitter()
 		p.submit(of("IDNEW"))
 		if st := p.submitted(both(of("IDNEW"), func(p *pdu.SubmitSM) { p.Dest.Addr = []byte("966509999999") })); st != StatusTrialNumber {
 			t.Errorf("another number: %v", st)
