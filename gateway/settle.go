@@ -212,6 +212,10 @@ func (k *correlator) concludeFlight(f *flight) {
 	switch why := f.fate; {
 	case why.expired:
 		k.end(f, ending{state: pdu.StateExpired, err: "expired"})
+	case why.kept && f.keeps.why == numberChanged && f.answered == 0 && f.policy() == Resend:
+		// It is not half sent after all: begun anew it follows its person.
+		k.c.g.store.Release(f.claim)
+		k.c.g.laneHas(f.claim.Lane)
 	case why.kept && f.keeps.here != Accepted:
 		k.passOver(k.c.g.world.Load(), f, f.keeps.rules, f.keeps.here, time.Now())
 	case why.kept:

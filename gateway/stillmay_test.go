@@ -144,3 +144,41 @@ func TestADroppedMessageThatFollowsItsPersonKeepsItsSchedule(t *testing.T) {
 		}
 	})
 }
+
+// Two of three parts are on the wire when the person's number changes, and the carrier takes
+// neither: nothing of the message was sent to the old number.
+func TestAMessageOfWhichNothingWasTakenFollowsItsPerson(t *testing.T) {
+	for _, refusal := range []pdu.Status{pdu.ESME_RTHROTTLED, pdu.ESME_RSYSERR} {
+		bubble(t, func(t *testing.T) {
+			fake := newFakeSMSC(t, func(n int, s *fakeSubmit) {
+				if n < 2 {
+					s.Status = noAnswer
+				}
+			})
+			reg := newSubscribers()
+			reg.enrol(ali, aliNo, "IDREN")
+			r := governedRig(t, reg, catalogueOf(t, nil), rigOptions{
+				Options: fakes(map[string]*fakeSMSC{"a:1": fake}, nil),
+				Setup:   func(s *Setup) { s.Carriers[0].Window = 2 },
+			})
+			r.carrierUp("a")
+			p := r.transceiver()
+			p.submit(both(of("IDREN"), inParts(3)))
+			parts := fake.await(2)
+			reg.change(ali, func(s *service.Subscriber) { s.Number = newNo })
+			parts[0].Session.answer(&parts[0], pdu.ESME_RTHROTTLED) // its slot is free: the next part is asked about
+			time.Sleep(time.Second)
+			parts[1].Session.answer(&parts[1], refusal)
+			r.wait("three parts are taken", func() bool { return len(fake.submits()) >= 5 })
+			for _, s := range fake.submits()[2:] {
+				if string(s.Dest.Addr) != newNo.String() {
+					t.Errorf("%v: a part to %s", refusal, s.Dest.Addr)
+				}
+				fake.receiptOf(s)
+			}
+			if rec := p.receipt(); rec["stat"] != "DELIVRD" {
+				t.Errorf("%v: receipt %v", refusal, rec)
+			}
+		})
+	}
+}
