@@ -41,10 +41,13 @@ func (s *story) plan(c *chronicle, rng *rand.Rand, span time.Duration) (all []de
 	channel := func() string { return [...]string{"office", "bank"}[rng.IntN(2)] }
 	coin := func(of int) bool { return rng.IntN(of) == 0 }
 
+	var home [few]int
 	for i := range 1 + rng.IntN(few) { // those known from the beginning, some at one number
 		n := rng.IntN(few)
+		home[i] = n
 		then(func() { s.enrol(c, i, n, []int{0, 1, 2, 4, 6, 7}, "office", true, false, 0) })
 	}
+	var last *letter
 	for range 6 + rng.IntN(14) {
 		switch rng.IntN(10) {
 		case 0, 1:
@@ -59,9 +62,19 @@ func (s *story) plan(c *chronicle, rng *rand.Rand, span time.Duration) (all []de
 		}
 		at = min(at, span)
 		who, n, svcs := rng.IntN(few), rng.IntN(few), some()
+		if last != nil && !coin(3) { // it is about the latest message
+			if svcs = append(svcs, last.svc); last.personal {
+				who = last.who
+			} else if i := slices.Index(home[:], last.to); i >= 0 {
+				who = i
+			}
+			slices.Sort(svcs)
+			svcs = slices.Compact(svcs)
+		}
 		switch dice := rng.IntN(100); {
 		case dice < 42:
 			l := s.letter(rng)
+			last = l
 			then(func() { s.submit(c, l) })
 		case dice < 55:
 			if coin(4) {
@@ -75,6 +88,7 @@ func (s *story) plan(c *chronicle, rng *rand.Rand, span time.Duration) (all []de
 			then(func() { s.withdraw(c, who, svcs, only, by, byPerson) })
 		case dice < 67:
 			verified := !coin(3)
+			home[who] = n
 			then(func() { s.move(c, who, n, verified) })
 		case dice < 77:
 			if coin(2) {
@@ -110,7 +124,7 @@ func (s *story) plan(c *chronicle, rng *rand.Rand, span time.Duration) (all []de
 
 // letter draws one message.
 func (s *story) letter(rng *rand.Rand) *letter {
-	l := &letter{who: rng.IntN(few), to: rng.IntN(few), svc: rng.IntN(svcCount), tag: fmt.Sprintf("#%d.%d;", s.n, len(s.letters))}
+	l := &letter{draft: draft{tag: fmt.Sprintf("#%d.%d;", s.n, len(s.letters)), who: rng.IntN(few), to: rng.IntN(few), svc: rng.IntN(svcCount)}}
 	coin := func(of int) bool { return rng.IntN(of) == 0 }
 	switch {
 	case coin(12):
@@ -119,7 +133,7 @@ func (s *story) letter(rng *rand.Rand) *letter {
 		l.notice = true
 		l.personal = !coin(3)
 	}
-	l.long = coin(4)
+	l.long = coin(3)
 	if coin(4) {
 		l.delay = time.Duration(1+rng.IntN(3600)) * time.Second
 	}
@@ -201,7 +215,7 @@ func (s *story) submit(c *chronicle, l *letter) {
 		a := c.bureaus[account].submit(p)
 		got, shown = a.status, a.id
 	}
-	s.note(c, "submit %s %+v: %v %s", code, *l, got, detail)
+	s.note(c, "submit %s %+v: %v %s", code, l.draft, got, detail)
 	if got != want.status() {
 		c.fail(s, "%s was answered %v %s, want %v (%v)", l.tag, got, detail, want.status(), want)
 	}
@@ -217,7 +231,7 @@ func (s *story) submit(c *chronicle, l *letter) {
 
 // admitted is admit for a letter whose validity counts from when it may leave.
 func (l *letter) admitted(t *town, lf *leaflet, now time.Time) ([]place, time.Time, Refusal) {
-	free := *l
+	free := &letter{draft: l.draft}
 	free.validity = 0
 	return free.admit(t, lf, now)
 }
@@ -516,6 +530,7 @@ func (j *trial) sent(fail func(string, ...any)) (whole *call, wholeAt time.Time)
 		}
 		if why := j.may(k, first); why != "" {
 			fail("call %d to %s over %s at %s: %s", i, k.dest, k.carrier, c.since(k.at), why)
+			return whole, wholeAt
 		}
 		if k.status != pdu.ESME_ROK {
 			continue
@@ -561,6 +576,8 @@ func (j *trial) may(k *call, first bool) string {
 				whys[fmt.Sprintf("%v has moved to %v", p, *moved)] = true
 			case len(may) == 0:
 				whys[fmt.Sprintf("%v: %v", p, why)] = true
+			case !slices.Contains(routeOf[p.at], k.carrier):
+				whys["its route does not lead there"] = true
 			case first && !j.l.plain && !lf.knows(k.source, k.carrier, k.at):
 				whys["the sender is not active there"] = true
 			case first && !j.l.plain && lf.opens(j.l.svc, k.at).After(k.at):
@@ -589,12 +606,12 @@ func (j *trial) mayEnd(reason string, now time.Time) (yes bool) {
 		for _, p := range j.places {
 			_, moved, why := j.l.ask(p, t, lf, now)
 			switch {
+			case reason == SenderInactive.String(): // asked by its route alone
+				yes = yes || !j.l.plain && !lf.reaches(j.l.source, p.at, now)
 			case moved != nil:
 				yes = yes || begun && reason == numberChanged.String()
 			case why != Accepted:
 				yes = yes || reason == why.String()
-			case reason == SenderInactive.String():
-				yes = yes || !lf.knows(j.l.source, "a", now) && !lf.knows(j.l.source, "b", now)
 			}
 		}
 	})
