@@ -244,7 +244,6 @@ func (s *scene) newcomer() {
 	r := s.row.add()
 	r.person, r.since, r.language, r.verified = p.person, s.now, s.language, s.ch.Verified
 	r.enrolments = append(r.enrolments, p.marks...)
-	p.marks, p.number = p.marks[:0], s.row.number
 	for _, id := range s.services {
 		w, kept := s.kept(id)
 		e := find(r.enrolments, id)
@@ -258,6 +257,7 @@ func (s *scene) newcomer() {
 			r.enrolments = append(r.enrolments, w)
 		}
 	}
+	p.marks, p.number = p.marks[:0], s.row.number // his row has them now
 	s.waiting(r)
 	s.row.dirty = true
 	s.out.People = 1

@@ -18,11 +18,13 @@ import (
 // a bulk load asks for millions of persons that are not there yet.
 func engineOptions(o *Options, lock *pdb.Lock, logger *logger) *pdb.Options {
 	opts := &pdb.Options{
-		FS:                          o.FS,
-		Lock:                        lock,
-		Logger:                      logger,
-		FormatMajorVersion:          pdb.FormatNewest,
-		CacheSize:                   o.CacheBytes,
+		FS:                 o.FS,
+		Lock:               lock,
+		Logger:             logger,
+		FormatMajorVersion: pdb.FormatNewest,
+		// The engine takes its memtables out of its cache: with too little for both, every read
+		// would read its filter from the file.
+		CacheSize:                   o.CacheBytes + 2*int64(o.memTable),
 		MemTableSize:                o.memTable,
 		MemTableStopWritesThreshold: 3,
 		L0CompactionThreshold:       4,
