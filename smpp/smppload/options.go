@@ -18,9 +18,9 @@ type Options struct {
 	Receivers          int // further connections, bind_receiver; the others are then transmitters
 	Window             int // submits unanswered on each, 1..65535; 10 where 0
 
-	Rate     float64       // submits per second of all binds; 0 is as fast as the windows allow
-	Count    uint64        // submits in all; 0 is no limit
-	Duration time.Duration // of submitting; 0 is no limit
+	Rate     float64         // submits per second of all binds; 0 is as fast as the windows allow
+	Count    uint64          // submits in all; 0 is no limit
+	Duration time.Duration   // of submitting; 0 is no limit
 	Enough   <-chan struct{} // closed: nothing more is submitted, answers and receipts are waited for; may be nil
 
 	Receipts    bool          // ask for them and wait for them
