@@ -9,6 +9,7 @@
 //	open.go     Open and Close: the folder, its lock, its format
 //	options.go  Options
 //	engine.go   how Pebble is set up, and the Logger whose Fatalf never returns
+//	arena_cgo.go  one heap for the engine's blocks
 //	keys.go     the keys, one octet of kind each
 //	row.go      what a row says of a number and of a person
 //	record.go   rows as octets
@@ -18,6 +19,7 @@
 //	guard.go    the same: codes, the blocklist
 //	writer.go   the inbox, group commit, Apply
 //	overlay.go  rows as the batches of one group see and leave them
+//	filter.go   what is certainly not there, while a bulk load runs
 //	cache.go    standings in memory, and versions
 //	lookup.go   Lookup, Find, History, Each
 //	once.go     Once and Bookmark
@@ -26,7 +28,8 @@
 //	disk.go     free space
 //	metrics.go  what Prometheus sees
 //
-// Goroutines, started by Open and waited for by Close: the writer and the disk watcher.
+// Goroutines, waited for by Close: the writer and the disk watcher, and for some seconds,
+// when a bulk load begins, one that reads which rows there are (filter.go).
 //
 // Why a Standing holds as long as its Version stays: a change is first visible to reads of
 // the disk, then in the cache, then in the version. Who read the version after it was

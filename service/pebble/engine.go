@@ -27,9 +27,9 @@ func engineOptions(o *Options, lock *pdb.Lock, logger *logger) *pdb.Options {
 		CacheSize:                   o.CacheBytes + 2*int64(o.memTable),
 		MemTableSize:                o.memTable,
 		MemTableStopWritesThreshold: 3,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       24,
-		LBaseMaxBytes:               256 << 20,
+		LBaseMaxBytes:               512 << 20,
 		MaxOpenFiles:                1000,
 		CompactionConcurrencyRange:  func() (lower, upper int) { return 1, 2 },
 		EventListener: &pdb.EventListener{

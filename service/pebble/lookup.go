@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -21,10 +22,18 @@ func (r *Registry) Lookup(ctx context.Context, n number.E164) (*service.Standing
 		return nil, r.closedErr()
 	}
 	sh := r.cache.shard(n)
-	st, epoch, ok := sh.get(n)
-	if ok {
+	st, row, where, epoch := sh.get(n)
+	switch where {
+	case asStanding:
 		r.metrics.memory.Inc()
 		return st, nil
+	case asRow:
+		r.metrics.memory.Inc()
+		st, err := r.decode(n, row)
+		if err == nil {
+			sh.put(n, st, nil, epoch)
+		}
+		return st, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -34,16 +43,20 @@ func (r *Registry) Lookup(ctx context.Context, n number.E164) (*service.Standing
 	}
 	defer r.end()
 	began := time.Now()
-	st, err := r.read(r.db, n)
+	row, err := readRow(r.db, n)
 	if err != nil {
 		return nil, err
 	}
-	sh.put(n, st, epoch)
+	if st, err = r.decode(n, row); err != nil {
+		return nil, err
+	}
+	sh.put(n, st, &row, epoch)
 	r.metrics.lookup(st != nil, time.Since(began))
 	return st, nil
 }
 
-func (r *Registry) read(from pdb.Reader, n number.E164) (*service.Standing, error) {
+// readRow gives a number's row as it is on disk; empty: there is none.
+func readRow(from pdb.Reader, n number.E164) ([]byte, error) {
 	var key [numberKeyLen]byte
 	v, closer, err := from.Get(numberKey(key[:0], kindNumber, n))
 	if err == pdb.ErrNotFound {
@@ -52,18 +65,25 @@ func (r *Registry) read(from pdb.Reader, n number.E164) (*service.Standing, erro
 	if err != nil {
 		return nil, fmt.Errorf("registry: reading a number: %w", err)
 	}
-	row := scratch.Get().(*numberRow)
-	defer scratch.Put(row)
-	err = decodeNumber(v, n, row)
-	closer.Close()
-	if err != nil {
+	row := bytes.Clone(v)
+	return row, closer.Close()
+}
+
+// decode gives the standing of a row.
+func (r *Registry) decode(n number.E164, row []byte) (*service.Standing, error) {
+	if len(row) == 0 {
+		return nil, nil
+	}
+	to := scratch.Get().(*numberRow)
+	defer scratch.Put(to)
+	if err := decodeNumber(row, n, to); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
-	return r.standing(row), nil
+	return r.standing(to), nil
 }
 
 // standing is what others see of a row; nil: nothing that decides anything. It is made in
-// as few pieces as its types allow: a quarter of a million of them lie in memory.
+// as few pieces as its types allow.
 func (r *Registry) standing(row *numberRow) *service.Standing {
 	if row.block.scope == service.BlockNone && len(row.people) == 0 {
 		return nil
@@ -132,7 +152,11 @@ func (r *Registry) Find(ctx context.Context, p service.Person) (service.Subscrib
 	if row.number == 0 {
 		return service.Subscriber{}, service.ErrNobody
 	}
-	st, err := r.read(snap, row.number)
+	v, err := readRow(snap, row.number)
+	if err != nil {
+		return service.Subscriber{}, err
+	}
+	st, err := r.decode(row.number, v)
 	if err != nil {
 		return service.Subscriber{}, err
 	}

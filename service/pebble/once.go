@@ -15,9 +15,9 @@ import (
 const maxAnswer = 4 << 10
 
 // appendOnce appends a once row: body, when (milliseconds), answer.
-func appendOnce(b []byte, o *service.Once) []byte {
+func appendOnce(b []byte, o *service.Once, at time.Time) []byte {
 	b = append(appendHeader(b, 0), o.Body[:]...)
-	b = be.AppendUint64(b, uint64(millis(o.At)))
+	b = be.AppendUint64(b, uint64(millis(at)))
 	return append(b, o.Answer...)
 }
 
@@ -57,6 +57,14 @@ func (w *writer) begun(o *service.Once) error {
 // old says whether what was kept at a moment is kept no longer.
 func (r *Registry) old(at time.Time) bool { return r.o.Now().Sub(at) > r.o.Limits.Keep }
 
+// since is from when a row's keeping counts, also where its maker did not say.
+func (r *Registry) since(at time.Time) time.Time {
+	if at.IsZero() {
+		return r.o.Now()
+	}
+	return at
+}
+
 // Once is service.Registry's.
 func (r *Registry) Once(ctx context.Context, key string) (service.Once, error) {
 	if err := r.begin(); err != nil {
@@ -85,7 +93,9 @@ func (r *Registry) Once(ctx context.Context, key string) (service.Once, error) {
 // A bookmark's row is JSON: there is one in thousands of changes, and it keeps whatever
 // fields service.Bookmark has.
 func (w *writer) putBookmark(m *service.Bookmark) error {
-	v, err := json.Marshal(m)
+	kept := *m
+	kept.At = w.r.since(m.At)
+	v, err := json.Marshal(kept)
 	if err != nil {
 		return err
 	}

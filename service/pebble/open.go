@@ -87,7 +87,7 @@ func Open(ctx context.Context, o Options) (_ *Registry, err error) {
 	o.Log.Info("registry is open", slog.String("folder", o.Dir), slog.Int64("subscribers", r.total.subscribers),
 		slog.Int64("blocked", r.total.blocked), slog.Duration("took", time.Since(began)))
 	r.metrics = newMetrics(o.Registerer, r)
-	ticker := time.NewTicker(sweepEvery)
+	ticker := time.NewTicker(tickEvery)
 	r.wg.Go(func() {
 		defer ticker.Stop()
 		w.run(ticker.C)

@@ -48,7 +48,7 @@ func (o *Options) fill() error {
 		o.Now = time.Now
 	}
 	if o.memTable == 0 {
-		o.memTable = 64 << 20
+		o.memTable = 32 << 20
 	}
 	or(&o.Cache, 250_000)
 	or(&o.MinFree, 1<<30)

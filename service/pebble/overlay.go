@@ -20,6 +20,7 @@ type overlay struct {
 	persons map[service.Person]*personRow
 	codes   map[number.E164]*codeRow
 	total   totals // what the group changes
+	filter  filter // what is certainly not there
 	failed  error  // a read went wrong: nothing of the group may be written
 
 	order     []*numberRow // as they came
@@ -94,7 +95,9 @@ func (o *overlay) number(n number.E164) *numberRow {
 		r = new(numberRow)
 	}
 	r.reset(n)
-	o.get(numberKey(o.key, kindNumber, n), func(b []byte) error { return decodeNumber(b, n, r) })
+	if !o.filter.absent(numberHash(n)) {
+		o.get(numberKey(o.key, kindNumber, n), func(b []byte) error { return decodeNumber(b, n, r) })
+	}
 	o.total.count(r, -1)
 	o.numbers[n] = r
 	o.order = append(o.order, r)
@@ -113,7 +116,9 @@ func (o *overlay) person(who service.Person) *personRow {
 		p = new(personRow)
 	}
 	p.reset(who)
-	o.get(personKey(o.key, who), func(b []byte) error { return decodePerson(b, who, p) })
+	if !o.filter.absent(personHash(who)) {
+		o.get(personKey(o.key, who), func(b []byte) error { return decodePerson(b, who, p) })
+	}
 	o.persons[who] = p
 	o.people = append(o.people, p)
 	return p
@@ -138,13 +143,6 @@ const sortedFrom = 32
 
 // prefetch reads what many changes are going to ask for, in the order it lies on disk.
 func (o *overlay) prefetch(groups []*request) {
-	total := 0
-	for _, g := range groups {
-		total += len(g.batch.Changes)
-	}
-	if total < sortedFrom {
-		return
-	}
 	o.wantN, o.wantP = o.wantN[:0], o.wantP[:0]
 	for _, g := range groups {
 		for i := range g.batch.Changes {
@@ -194,6 +192,9 @@ func (o *overlay) write(b *pdb.Batch, v []byte) ([]byte, error) {
 		}
 		switch {
 		case !r.empty():
+			if !r.stored {
+				o.filter.add(numberHash(r.number))
+			}
 			v = appendNumber(v[:0], r)
 			set(numberKey(k, kindNumber, r.number), v)
 		case r.stored:
@@ -221,6 +222,9 @@ func (o *overlay) write(b *pdb.Batch, v []byte) ([]byte, error) {
 		p.full = nil
 		switch {
 		case !p.empty():
+			if !p.stored {
+				o.filter.add(personHash(p.person))
+			}
 			v = appendPerson(v[:0], p)
 			set(personKey(k, p.person), v)
 		case p.stored:

@@ -12,6 +12,7 @@ import (
 )
 
 const (
+	tickEvery  = time.Minute
 	sweepEvery = time.Hour
 	sweepMost  = 10_000 // blocks that have expired, in one sweep
 )
@@ -19,10 +20,19 @@ const (
 // expiry is the channel that takes off a block whose time is over.
 const expiry = "expiry"
 
+// tick is the writer's work of each minute.
+func (w *writer) tick(now time.Time) {
+	w.forgetFilter(now)
+	if now.Sub(w.swept) >= sweepEvery {
+		w.sweep()
+	}
+}
+
 // sweep removes what has grown old: codes that ended, keys and bookmarks past their
 // keeping, blocks that expired. It is the writer's own work, so that nothing of it changes
 // between the look and the removal.
 func (w *writer) sweep() {
+	w.swept = time.Now()
 	now := w.r.o.Now()
 	w.batch.Reset()
 	n := 0

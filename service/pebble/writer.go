@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -136,6 +137,7 @@ type writer struct {
 	rows  *overlay
 	batch *pdb.Batch
 	key   []byte // that codes are hashed with
+	swept time.Time
 	k, v  []byte
 	scene scene
 	once  map[string]*service.Once // of the group at hand
@@ -146,15 +148,15 @@ type writer struct {
 const groupChanges = 16384
 
 // run is the writer's goroutine. It ends when the inbox is closed and empty.
-func (w *writer) run(sweep <-chan time.Time) {
+func (w *writer) run(tick <-chan time.Time) {
 	in := &w.r.inbox
 	var group []*request
 	w.sweep()
 	for {
 		select {
 		case <-in.wake:
-		case <-sweep:
-			w.sweep()
+		case now := <-tick:
+			w.tick(now)
 		}
 		for {
 			group = group[:0]
@@ -195,7 +197,14 @@ func (w *writer) commit(group []*request) {
 	w.batch.Reset()
 	clear(w.once)
 	w.jobs = w.jobs[:0]
-	w.rows.prefetch(group)
+	changes := 0
+	for _, q := range group {
+		changes += len(q.batch.Changes)
+	}
+	w.look(changes)
+	if changes >= sortedFrom {
+		w.rows.prefetch(group)
+	}
 	for _, q := range group {
 		if q.run == nil {
 			q.out, q.err = w.apply(&q.batch)
@@ -384,7 +393,7 @@ func (w *writer) write() {
 	}
 	w.v, err = o.write(w.batch, w.v)
 	for _, once := range w.once {
-		w.v = appendOnce(w.v[:0], once)
+		w.v = appendOnce(w.v[:0], once, r.since(once.At))
 		must(w.batch.Set(onceKey(w.k, once.Key), w.v, nil))
 	}
 	for _, mark := range w.jobs {
@@ -410,7 +419,13 @@ func (w *writer) write() {
 	}
 	for _, row := range o.order {
 		if row.dirty {
-			r.cache.shard(row.number).replace(row.number, func() *service.Standing { return r.standing(row) })
+			r.cache.shard(row.number).replace(row.number, func() []byte {
+				if row.empty() {
+					return nil
+				}
+				w.v = appendNumber(w.v[:0], row)
+				return bytes.Clone(w.v)
+			})
 		}
 	}
 	for _, row := range o.order {
