@@ -312,8 +312,6 @@ func decodeEvents(b []byte, f func(*event) error) error {
 	return d.end("history")
 }
 
-const codeLen = 3 + 16 + 8 + 1
-
 func appendCode(b []byte, c *code) []byte {
 	b = append(appendHeader(b, 0), c.hash[:]...)
 	return append(be.AppendUint64(b, uint64(c.until)), c.tries)
