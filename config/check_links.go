@@ -49,6 +49,7 @@ func crossCheck(d, k *decoder, c *Config) {
 	for i := range c.Keywords {
 		x.keywords(fmt.Sprintf("keywords[%d]", i), &c.Keywords[i])
 	}
+	x.answerableServices()
 	for i := range c.API.Keys {
 		x.apiKey(fmt.Sprintf("api.keys[%d]", i), &c.API.Keys[i])
 	}
@@ -167,7 +168,7 @@ func (x *links) reaches(s *Service, carrier string) bool {
 		for j := range x.c.Accounts {
 			a := &x.c.Accounts[j]
 			governed := a.Agency != "" || len(a.Services) > 0
-			if governed && x.maySend(a, s.Code) && (len(r.Accounts) == 0 || slices.Contains(r.Accounts, a.SystemID)) {
+			if (governed && x.maySend(a, s.Code) || x.ours(a, s.Code)) && (len(r.Accounts) == 0 || slices.Contains(r.Accounts, a.SystemID)) {
 				return true
 			}
 		}
@@ -246,7 +247,7 @@ func (x *links) sends(at, code string, may []string, must string) {
 }
 
 func (x *links) keywords(at string, k *Keywords) {
-	may := []string{"service", "date", "code"}
+	may := []string{"service", "date", "code", "number"}
 	if k.Enrolled != "" {
 		x.sends(at+".enrolled", k.Enrolled, may, "")
 	}
@@ -258,6 +259,8 @@ func (x *links) keywords(at string, k *Keywords) {
 			x.d.language(mapPath(at+".replies."+key, l), l, x.cat.Languages)
 		}
 	})
+	x.freeAnswers(at, k)
+	x.answerable(at, k)
 }
 
 func (x *links) apiKey(at string, k *APIKey) {

@@ -70,13 +70,13 @@ type Blocklist struct {
 
 // Keywords is what people may write to a short code.
 type Keywords struct {
-	// Short codes that they write to; texts that ask for an answer name the first.
+	// Short codes that they write to. A text that asks for an answer names one, or {number}: the one that was written to.
 	Numbers []string `yaml:"numbers" need:"yes" eg:"[\"1090\"]"`
 	// Words that are understood, without regard to case, hamza forms, tatweel and harakat.
 	Words Words `yaml:"words"`
-	// Code of the service whose template confirms an enrolment; placeholders service, date and code.
+	// Code of the service whose template confirms an enrolment; placeholders service, date, code and number, the short code.
 	Enrolled string `yaml:"enrolled" eg:"SUBAD"`
-	// Code of the service whose template confirms a withdrawal; placeholders service, date and code.
+	// Code of the service whose template confirms a withdrawal; placeholders service, date, code and number, the short code.
 	Withdrawn string `yaml:"withdrawn" eg:"SUBRM"`
 	// Answers that are no service's, with the placeholders service, code, date and number. One without a text is not sent.
 	Replies Replies `yaml:"replies"`
