@@ -42,7 +42,8 @@ func newBench() *cobra.Command {
 		Long: `Starts a simulated carrier, a gateway with an empty queue on a real disk, and a load
 client as three processes on the same cores, and measures messages per second, CPU of the
 gateway per message, and the time from submit_sm to submit_sm_resp, fsync included:
-as fast as possible without and with receipts, and at 5,000 messages per second.
+as fast as possible without and with receipts, at 5,000 messages per second, and what
+it costs to ask of each message whether its service may go to its receiver now.
 
 Beside each figure stands the bar it is meant to reach on two cores. A figure below its
 bar is marked; the exit code is 1 only when a message or a receipt was lost.`,
@@ -71,6 +72,8 @@ type benchCase struct {
 	name     string
 	receipts bool
 	rate     float64 // 0: as fast as the windows allow
+	people   int     // so many numbers, each sent to twice: the second time is measured; 0: ever new ones
+	policy   bool    // they are enrolled, and each message is asked all that the catalogue asks
 
 	perSecond float64 // bar: accepted messages per second, at least
 	cpu       float64 // bar: µs of gateway CPU a message, at most
@@ -81,6 +84,8 @@ var benchCases = []benchCase{
 	{name: "without receipts", perSecond: 50000, cpu: 30},
 	{name: "with receipts", receipts: true, perSecond: 25000, cpu: 55},
 	{name: "5,000/s with receipts", receipts: true, rate: 5000, p99: 20},
+	{name: plainCase, receipts: true, people: benchPeople},
+	{name: policyCase, receipts: true, people: benchPeople, policy: true},
 }
 
 // benchResult is what --json prints for a case.
@@ -174,9 +179,14 @@ func runBench(ctx context.Context, self string, o benchOptions, c benchCase) (r 
 	if err != nil {
 		return r, err
 	}
-	config, clients, web, err := benchConfig(dir, carrier)
+	config, clients, web, err := benchConfig(dir, carrier, c.policy)
 	if err != nil {
 		return r, err
+	}
+	if c.policy {
+		if err := enrolBench(ctx, config, c.people); err != nil {
+			return r, err
+		}
 	}
 	gw, err := startBench(ctx, self, o.cores, "serve", "--config", config)
 	if err != nil {
@@ -187,29 +197,35 @@ func runBench(ctx context.Context, self string, o benchOptions, c benchCase) (r 
 	}); err != nil {
 		return r, fmt.Errorf("the gateway did not get ready: %w\n%s", err, gw.said())
 	}
+	run := func() (res smppload.Result, err error) {
+		load, err := startBench(ctx, self, o.cores, c.load(o, clients)...)
+		if err != nil {
+			return res, err
+		}
+		// An exit code of 1 stands for what the figures say too.
+		load.wait()
+		if err := json.Unmarshal(load.out.Bytes(), &res); err != nil {
+			return res, fmt.Errorf("load: %w\n%s", err, load.said())
+		}
+		return res, nil
+	}
+	var first smppload.Result
+	if c.people > 0 {
+		if first, err = run(); err != nil {
+			return r, err
+		}
+		if err := waitUntil(ctx, 10*time.Minute, func() bool { return benchDrained(web) }); err != nil {
+			return r, fmt.Errorf("the queue did not drain: %w\n%s", err, gw.said())
+		}
+	}
 	before, err := processCPU(gw.cmd.Process.Pid)
 	if err != nil {
 		return r, err
 	}
 	began := time.Now()
-	args := []string{"load", "--json", "--addr", clients, "--system-id", "load", "--password", runPassword,
-		"--binds", "4", "--window", "100", "--duration", fmt.Sprintf("%ds", o.seconds),
-		"--text", "تنتهي صلاحية هويتكم الوطنية خلال ٣٠ يوما، رقم {n}"}
-	if c.receipts {
-		args = append(args, "--receipts")
-	}
-	if c.rate > 0 {
-		args = append(args, "--rate", fmt.Sprint(c.rate))
-	}
-	load, err := startBench(ctx, self, o.cores, args...)
+	res, err := run()
 	if err != nil {
 		return r, err
-	}
-	// An exit code of 1 stands for what the figures say too.
-	load.wait()
-	var res smppload.Result
-	if err := json.Unmarshal(load.out.Bytes(), &res); err != nil {
-		return r, fmt.Errorf("load: %w\n%s", err, load.said())
 	}
 	if err := waitUntil(ctx, 10*time.Minute, func() bool { return benchDrained(web) }); err != nil {
 		return r, fmt.Errorf("the queue did not drain: %w\n%s", err, gw.said())
@@ -221,7 +237,7 @@ func runBench(ctx context.Context, self string, o benchOptions, c benchCase) (r 
 	}
 	r = benchResult{
 		Case: c.name, Accepted: res.Accepted, PerS: res.AcceptedPerS, RespMs: res.RespMs,
-		RSSMiB: peakMemory(gw.cmd.Process.Pid), LostReceipts: res.Missing,
+		RSSMiB: peakMemory(gw.cmd.Process.Pid), LostReceipts: res.Missing + first.Missing,
 	}
 	if c.receipts {
 		r.PerS = res.ReceiptsPerS
@@ -238,7 +254,7 @@ func runBench(ctx context.Context, self string, o benchOptions, c benchCase) (r 
 		return r, fmt.Errorf("sim: %w\n%s", err, sim.said())
 	}
 	// Every message is one part, so what the carrier took counts messages.
-	if d := int64(res.Accepted) - int64(stats.Accepted); d > 0 {
+	if d := int64(first.Accepted+res.Accepted) - int64(stats.Accepted); d > 0 {
 		r.Lost = d
 	} else {
 		r.Duplicates = -d
@@ -246,8 +262,30 @@ func runBench(ctx context.Context, self string, o benchOptions, c benchCase) (r 
 	return r, nil
 }
 
-// benchConfig is the smallest configuration, with receipts as the client asks.
-func benchConfig(dir, carrier string) (path, clients, web string, err error) {
+// load are the arguments of the load client.
+func (c *benchCase) load(o benchOptions, clients string) []string {
+	args := []string{"load", "--json", "--addr", clients, "--system-id", "load", "--password", runPassword,
+		"--binds", "4", "--window", "100", "--text", "تنتهي صلاحية هويتكم الوطنية خلال ٣٠ يوما، رقم {n}"}
+	if c.people > 0 {
+		args = append(args, "--prefix", benchPrefix, "--count", fmt.Sprint(c.people))
+	} else {
+		args = append(args, "--duration", fmt.Sprintf("%ds", o.seconds))
+	}
+	if c.policy {
+		args = append(args, "--service", benchService, "--from", benchSender)
+	}
+	if c.receipts {
+		args = append(args, "--receipts")
+	}
+	if c.rate > 0 {
+		args = append(args, "--rate", fmt.Sprint(c.rate))
+	}
+	return args
+}
+
+// benchConfig is the smallest configuration, with receipts as the client asks; with policy
+// its account is one of an agency.
+func benchConfig(dir, carrier string, policy bool) (path, clients, web string, err error) {
 	hash, err := bcrypt.GenerateFromPassword([]byte(runPassword), bcrypt.DefaultCost)
 	if err != nil {
 		return "", "", "", err
@@ -261,13 +299,20 @@ func benchConfig(dir, carrier string) (path, clients, web string, err error) {
 		defer l.Close()
 		free[i] = l.Addr().String()
 	}
+	agency, catalogue := "", ""
+	if policy {
+		agency, catalogue = ", agency: "+benchAgency, "catalogue: catalogue.yaml\n"
+		if err := os.WriteFile(filepath.Join(dir, "catalogue.yaml"), []byte(benchCatalogue), 0o600); err != nil {
+			return "", "", "", err
+		}
+	}
 	text := fmt.Sprintf(`data: %q
 listen: [{addr: %q}]
 admin: {listen: %q}
-accounts: [{system_id: load, password_hash: %q}]
+accounts: [{system_id: load, password_hash: %q%s}]
 carriers: [{name: a, addr: %q, system_id: masar, password: secret, binds: {transceiver: 2}, window: 500}]
 routes: [{carriers: [a]}]
-`, filepath.Join(dir, "data"), free[0], free[1], hash, carrier)
+%s`, filepath.Join(dir, "data"), free[0], free[1], hash, agency, carrier, catalogue)
 	path = filepath.Join(dir, "masar.yaml")
 	return path, free[0], free[1], os.WriteFile(path, []byte(text), 0o600)
 }
@@ -446,7 +491,10 @@ func printBench(w io.Writer, all []benchResult) error {
 			r.CPUUs, bar("<= ", c.cpu, " µs", r.CPUUs <= c.cpu), r.RespMs.P50, r.RespMs.P99, bar("<= ", c.p99, " ms", r.RespMs.P99 <= c.p99),
 			r.RSSMiB, r.Lost, r.LostReceipts, r.Duplicates)
 	}
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	return printPolicy(w, all)
 }
 
 // bar is a bar as it is printed, with what stands beside it when the figure misses it.

@@ -31,3 +31,28 @@ func TestBenchRefusesToMeasureNothing(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+func TestBenchComparesWhatIsAskedWithAPlainMessage(t *testing.T) {
+	for _, row := range []struct {
+		asked float64
+		want  string
+	}{{13, "1.30 times"}, {13.2, "1.32 times the gateway CPU of a plain message, bar <= 1.3 MISSED"}} {
+		var b strings.Builder
+		if err := printPolicy(&b, []benchResult{{Case: plainCase, CPUUs: 10}, {Case: policyCase, CPUUs: row.asked}}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), row.want) || strings.Contains(b.String(), "MISSED") != (row.asked > 13) {
+			t.Errorf("%v: %s", row.asked, b.String())
+		}
+	}
+}
+
+func TestTheBenchCatalogueIsAConfiguration(t *testing.T) {
+	path, _, _, err := benchConfig(t.TempDir(), "127.0.0.1:1", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := enrolBench(t.Context(), path, 10); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -36,6 +36,16 @@ func newNumbering(prefix string) numbering {
 	return n
 }
 
+// Destination is where a run with this prefix sends its message of a number.
+//
+// REQUIRES: the prefix leaves room for the number.
+func Destination(prefix string, number uint64) string {
+	n := newNumbering(prefix)
+	dst := make([]byte, destinationDigits)
+	n.put(dst[copy(dst, prefix):], number)
+	return string(dst)
+}
+
 // put writes the digits of number's destination behind the prefix.
 //
 // REQUIRES: number < n.space; len(dst) == n.digits.
