@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"masar/admin"
 	"masar/config"
@@ -32,6 +33,9 @@ func openRegistry(ctx context.Context, c *config.Config, o subscribers.Options) 
 	key, err := registryKey(c)
 	if err != nil {
 		return nil, nil, err
+	}
+	if err := checkKey(c.SubscribersDir(), c.SubscribersKeyFile(), key); err != nil {
+		return nil, nil, fmt.Errorf("subscribers.key_file: %w", err)
 	}
 	r, err := subscribers.Open(ctx, o)
 	if err != nil {
@@ -93,24 +97,54 @@ func makeKey(dir, path string) ([]byte, error) {
 	var random [32]byte
 	rand.Read(random[:]) // never fails
 	text := []byte(hex.EncodeToString(random[:]) + "\n")
-	// Whole or not at all, and on the disk before anybody is hashed with it.
+	return text, writeWhole(path, text)
+}
+
+// keyMark is the file of the registry's folder that tells its key from another one.
+const keyMark = "key.check"
+
+// checkKey refuses another key than the registry's people were hashed with: with it nobody
+// is found, withdrawals included, and who withdrew would be enrolled again by the next file.
+// A registry without the mark gets that of the key it is opened with.
+func checkKey(dir, path string, key *service.Key) error {
+	sum := key.Person("masar: which key is this?")
+	want := hex.EncodeToString(sum[:])
+	mark := filepath.Join(dir, keyMark)
+	have, err := os.ReadFile(mark)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		return writeWhole(mark, []byte(want+"\n"))
+	case err != nil:
+		return err
+	case strings.TrimSpace(string(have)) != want:
+		return fmt.Errorf("%s is not the key that the people of %s were hashed with (%s): bring that one back", path, dir, keyMark)
+	}
+	return nil
+}
+
+// writeWhole writes a file whole or not at all, and on the disk before anything is done
+// with what it says.
+func writeWhole(path string, text []byte) error {
 	made := path + ".new"
 	file, err := os.OpenFile(made, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_, err = file.Write(text)
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return nil, err
+		return err
 	}
 	if err := os.Rename(made, path); err != nil {
-		return nil, err
+		return err
 	}
 	folder, err := os.Open(filepath.Dir(path))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return text, errors.Join(folder.Sync(), folder.Close())
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // apiKeys are the keys of the HTTP API.

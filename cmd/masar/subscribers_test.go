@@ -45,6 +45,49 @@ func TestTheRegistrysKeyIsMadeOnceAndNeverBesidePeople(t *testing.T) {
 	}
 }
 
+func TestTheRegistryIsNotOpenedWithAnotherKey(t *testing.T) {
+	c := &config.Config{Data: t.TempDir()}
+	open := func() error {
+		t.Helper()
+		r, _, err := openRegistry(t.Context(), c, registryOptions(c))
+		if err == nil {
+			err = r.Close()
+		}
+		return err
+	}
+	if err := open(); err != nil {
+		t.Fatal(err)
+	}
+	own, err := os.ReadFile(c.SubscribersKeyFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name, key, says string
+	}{
+		{"the same", string(own), ""},
+		{"another", strings.Repeat("ab", 32) + "\n", "not the key that the people of"},
+		{"its own again", string(own), ""},
+	} {
+		if err := os.WriteFile(c.SubscribersKeyFile(), []byte(row.key), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := open(); (err == nil) != (row.says == "") || err != nil && !strings.Contains(err.Error(), row.says) {
+			t.Errorf("%s: %v", row.name, err)
+		}
+	}
+	// One of before the mark was kept takes that of the key it is opened with.
+	if err := os.Remove(filepath.Join(c.SubscribersDir(), keyMark)); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(c.SubscribersDir(), keyMark)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTheBlocklistFileIsLaidOverTheRegistryAsItChanges(t *testing.T) {
 	dir := t.TempDir()
 	reg, err := subscribers.Open(t.Context(), subscribers.Options{Dir: filepath.Join(dir, "subscribers"), Cache: 100, MinFree: -1})
