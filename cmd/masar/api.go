@@ -158,6 +158,9 @@ func refusal(resp *http.Response) *apiError {
 	switch {
 	case len(says) > 0:
 		e.says = strings.Join(says, "; ")
+		if p.Detail != "" && p.Detail != "validation failed" {
+			e.says = p.Detail + ": " + e.says // the rule alone may be a bare status
+		}
 	case p.Error != "":
 		e.says = p.Error
 	case p.Detail != "":

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"gopkg.in/yaml.v3"
 
 	"masar/admin"
 )
@@ -90,14 +92,28 @@ type keyEntry struct {
 func (e *keyEntry) yaml() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "api:\n  keys:\n    - name: %s\n      key_hash: %q\n      channel: %s\n      scopes: [%s]\n",
-		e.Name, e.KeyHash, e.Channel, strings.Join(e.Scopes, ", "))
+		yamlText(e.Name), e.KeyHash, yamlText(e.Channel), strings.Join(e.Scopes, ", "))
 	if e.Account != "" {
-		fmt.Fprintf(&b, "      account: %s\n", e.Account)
+		fmt.Fprintf(&b, "      account: %s\n", yamlText(e.Account))
 	}
 	if len(e.Services) > 0 {
-		fmt.Fprintf(&b, "      services: [%s]\n", strings.Join(e.Services, ", "))
+		var services []string
+		for _, s := range e.Services {
+			services = append(services, yamlText(s))
+		}
+		fmt.Fprintf(&b, "      services: [%s]\n", strings.Join(services, ", "))
 	}
 	return b.String()
+}
+
+// yamlText is s as the value of a key, in quotes where YAML needs them: what is printed is
+// pasted.
+func yamlText(s string) string {
+	b, err := yaml.Marshal(s)
+	if err != nil {
+		return strconv.Quote(s)
+	}
+	return strings.TrimSpace(string(b))
 }
 
 func scopesHelp() string {

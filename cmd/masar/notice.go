@@ -25,8 +25,8 @@ func newNotice() *cobra.Command {
 only where he is enrolled, and at an hour at which it may. --dry-run shows the text and its
 parts and sends nothing. --list shows the services and the parameters of their templates.`,
 		Example: `  masar notice --list
-  masar notice IDREN --to 966501234567 --param document=1234 --param date=1449/10/22 --param days=60 --dry-run
-  masar notice IDREN --person 1012345678 --param document=1234 --param date=1449/10/22 --param days=60`,
+  masar notice IDREN --to 966501234567 --param document=1234 --param expiry_date=1449/10/22 --param days=60 --dry-run
+  masar notice IDREN --person 1012345678 --param document=1234 --param expiry_date=1449/10/22 --param days=60`,
 		GroupID: groupGateway,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -331,10 +331,19 @@ func sayConsent(w io.Writer, c *admin.Consent, done string) {
 	}
 	alone, can := strings.CutSuffix(done, ":")
 	switch moved := without(c.Moved, c.Pending); {
+	case c.People == 0 && c.Changed:
+		// A withdrawal of somebody unknown stands for what comes later; a mistyped number
+		// must not read as the one that was meant.
+		fmt.Fprintf(w, "%s: nobody is known there, so nobody was taken off; the withdrawal is kept against older consent that comes later\n", name)
+	case c.People == 0 && done == "taken off":
+		fmt.Fprintf(w, "%s: nobody is known there\n", name)
 	case len(moved) > 0:
 		fmt.Fprintf(w, "%s %s %s\n", name, done, codes(moved))
 	case c.Changed && can && len(c.Pending) == 0:
 		fmt.Fprintf(w, "%s %s\n", name, alone)
+	case c.Changed && len(c.Pending) == 0 && len(c.Kept) == 0:
+		// His number is trusted again, say, or his language is another.
+		fmt.Fprintf(w, "%s: changed; the services are what they were\n", name)
 	case len(c.Pending) == 0 && len(c.Kept) == 0:
 		fmt.Fprintf(w, "%s: it was so already\n", name)
 	}

@@ -33,6 +33,9 @@ person or number, services (codes between blanks), and as there are language, co
 verified, by, action (enrol or withdraw). With --blocklist they are number, scope, reason,
 expires. "-" reads standard input.
 
+Bad rows are no failure: the exit code is 0 where all rows were read. Nothing of a file in
+another encoding, or with an unknown header, is taken.
+
 Nothing is lost when the gateway or this command is killed: the gateway goes on where it
 was, and the same file sent again is not counted twice.`,
 		Example: `  masar subs import people.csv
@@ -184,7 +187,7 @@ func (i *importing) report(cmd *cobra.Command, p *printer, job admin.BulkJob, ba
 			return
 		}
 		fmt.Fprintf(w, "rows\t%s, %s/s\n", whole(job.Rows), whole(int64(job.Rate)))
-		fmt.Fprintf(w, "good\t%s: %s changed something, %s were so already\n", whole(job.Good), whole(job.Changed), whole(job.Nothing))
+		fmt.Fprintf(w, "good\t%s: %s changed something, %s were so already or stay withdrawn\n", whole(job.Good), whole(job.Changed), whole(job.Nothing))
 		fmt.Fprintf(w, "bad\t%s\n", whole(job.Bad))
 		switch {
 		case job.Bad == 0:
@@ -287,8 +290,9 @@ func newSubsExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export [--output FILE]",
 		Short: "Write all subscribers as CSV",
-		Long: `Writes every subscriber as CSV, in the columns that import reads. The person is the hash
-that the registry keeps: his reference is stored nowhere.`,
+		Long: `Writes every subscriber as CSV, a line for each service that he enrolled in or left. The
+person is the hash that the registry keeps: his reference is stored nowhere, so import does
+not take this file. What can be restored is a copy of the registry's folder with its key.`,
 		Example: `  masar subs export --output people.csv
   masar subs export | wc -l`,
 		Args: noArgs,

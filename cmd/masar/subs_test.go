@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"gopkg.in/yaml.v3"
+
 	"masar/admin"
 	"masar/smpp/smpptest"
 )
@@ -49,8 +51,13 @@ func TestSubscribersAreChangedAndShownByHand(t *testing.T) {
 		{"history", "history 966501234567", exitDone, []string{"enrol", "LOGIN", "cli"}, ""},
 		{"off one", "remove 966501234567 --service IDREN --by-person", exitDone, []string{"966501234567 taken off IDREN"}, ""},
 		{"an older consent does not come back", "add 966501234567 --service IDREN --verified --at 2020-01-01", exitDone, []string{"withdrew himself and stays off: IDREN", "--by-person"}, ""},
+		{"nobody to take off", "remove 966509999999 --service LOGIN", exitDone, []string{"966509999999: nobody is known there"}, "taken off LOGIN"},
+		{"nobody to take off everything", "remove 966509999998 --all --by-person", exitDone, []string{"nobody is known there", "the withdrawal is kept"}, "so already"},
 		{"recycled", "recycled 966501234567", exitDone, []string{"966501234567", "suspended until it is verified again"}, ""},
 		{"blocked", "block 966501234567 --scope opt-in --until 2090-01-01", exitDone, []string{"mandatory services alone until 2090-01-01", "masar subs unblock"}, ""},
+		{"trusted again by hand", "add 0505555555 --service LOGIN --verified", exitDone, []string{"966505555555 enrolled in LOGIN"}, ""},
+		{"its number changed hands", "recycled 0505555555", exitDone, []string{"suspended until"}, ""},
+		{"and back", "add 0505555555 --service LOGIN --verified", exitDone, []string{"966505555555: changed; the services are what they were"}, "so already"},
 		{"block is shown", "show 966501234567", exitDone, []string{"recycled", "blocked", "opt-in"}, ""},
 		{"unblocked", "unblock 966501234567", exitDone, []string{"966501234567 is not blocked"}, ""},
 		{"unblocked twice", "unblock 966501234567", exitFailed, []string{"the number is not blocked"}, ""},
@@ -59,7 +66,7 @@ func TestSubscribersAreChangedAndShownByHand(t *testing.T) {
 		{"another encoding than said", "import " + arabic, exitFailed, []string{"windows-1256"}, ""},
 		{"the encoding said", "import --encoding windows-1256 --verified " + arabic, exitDone, []string{"good", "1: 1 changed something"}, ""},
 		{"export", "export", exitDone, []string{"966501234567", "966503333333"}, ""},
-		{"stats", "stats", exitDone, []string{"subscribers  2", "blocked      1", "LOGIN"}, ""},
+		{"stats", "stats", exitDone, []string{"subscribers  3", "blocked      1", "LOGIN"}, ""},
 		{"jobs", "jobs", exitDone, []string{"enrolments", "blocklist", "done", "failed"}, ""},
 		{"erased", "erase --person 1012345678 --yes", exitFailed, []string{"no such subscriber"}, ""},
 		{"wrong scope", "block 966501234567 --scope some", exitUsage, []string{"one of all, opt-in"}, ""},
@@ -95,7 +102,7 @@ func TestANoticeIsShownBeforeItIsSent(t *testing.T) {
 		t.Errorf("a parameter is missing: %+v", r)
 	}
 	params = append(params, "--param", "days=60")
-	if r := notice(append(params, "IDREN")...); r.code != exitFailed || !strings.Contains(r.errs, "enrolled") {
+	if r := notice(append(params, "IDREN")...); r.code != exitFailed || !strings.Contains(r.errs, "nobody at the number is enrolled in the service: not_enrolled") {
 		t.Errorf("nobody is enrolled: %+v", r)
 	}
 	masar(t, "", "subs", "add", "0501234567", "--service", "IDREN", "--verified", "--language", "en", "--data", data)
@@ -113,6 +120,37 @@ func TestANoticeIsShownBeforeItIsSent(t *testing.T) {
 	}
 	if r := notice("IDREN", "--to", "1", "--param", "x"); r.code != exitUsage || !strings.Contains(r.errs, "NAME=VALUE") {
 		t.Errorf("%+v", r)
+	}
+}
+
+// What --help shows is what people type first.
+func TestTheExampleOfANoticeHasTheParametersOfItsTemplate(t *testing.T) {
+	data := startRegistry(t)
+	examples := strings.Split(newNotice().Example, "\n")
+	for _, line := range examples {
+		args := append(strings.Fields(line)[1:], "--data", data, "--account", "all")
+		if r := masar(t, "", args...); strings.Contains(r.errs, "params.") || r.code == exitUsage {
+			t.Errorf("%s: %+v", line, r)
+		}
+	}
+	if len(examples) < 2 {
+		t.Errorf("%d examples", len(examples))
+	}
+}
+
+func TestTheEntryOfAKeyCanBePastedWhateverItsName(t *testing.T) {
+	for _, name := range []string{"bank-a", "a: b", "null", "0555", `say "x" #1`, "بنك أ"} {
+		r := masar(t, "", "key", name)
+		_, entry, _ := strings.Cut(r.out, "masar reload:\n")
+		var read struct {
+			API struct {
+				Keys []struct{ Name, Channel string }
+			} `yaml:"api"`
+		}
+		if err := yaml.Unmarshal([]byte(entry), &read); err != nil || len(read.API.Keys) != 1 ||
+			read.API.Keys[0].Name != name || read.API.Keys[0].Channel != name {
+			t.Errorf("%q: %v, %+v:\n%s", name, err, read, entry)
+		}
 	}
 }
 
