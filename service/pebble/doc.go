@@ -18,6 +18,7 @@
 //	moves.go    the same: number changes, suspension, erasure
 //	guard.go    the same: codes, the blocklist
 //	writer.go   the inbox, group commit, Apply
+//	change.go   what a change may say, and the rows it may touch
 //	overlay.go  rows as the batches of one group see and leave them
 //	filter.go   what is certainly not there, while a bulk load runs
 //	cache.go    standings in memory, and versions
