@@ -367,7 +367,7 @@ func (im *Import) nameUnknown(ctx context.Context, b *importBatch) error {
 }
 
 // badWriter writes bad rows as CSV: line, column, rule, then the row's own fields, so that
-// the file without its first three columns can be mended and sent again. A row that
+// the file can be mended where it is and sent again: its first three columns do not count. A row that
 // cannot be split stands in one field.
 type badWriter struct {
 	to     BadRows
@@ -396,7 +396,7 @@ func openBad(to BadRows, offset int64, header []string, comma rune) (*badWriter,
 	}
 	switch {
 	case offset == 0:
-		w.rec = append(append(w.rec[:0], "line", "column", "rule"), header...)
+		w.rec = append(append(w.rec[:0], badColumns[:]...), header...)
 		_ = w.csv.Write(w.rec) // into memory
 	case offset > size:
 		_ = w.csv.Write([]string{"", "", fmt.Sprintf("lost: %d octets of this file were not kept by the disk; the counts hold their rows", offset-size), ""})

@@ -221,6 +221,8 @@ func TestRowsBecomeChanges(t *testing.T) {
 		{"all columns", head + "1012345678,0501234567,IDREN,ar,2026-11-23,true,ali,enrol\n", nil,
 			enrol(func(c *Change) { c.Language, c.At, c.Verified, c.By = "ar", day(2026, 11, 23), true, "ali" })},
 		{"columns in another order, other case", "SERVICES,Number,Person\nIDREN,0501234567,1012345678\n", nil, enrol(nil)},
+		{"a file of bad rows, mended", "line,column,rule,person,number,services\n7,number,too_short,1012345678,0501234567,IDREN\n", nil, enrol(nil)},
+		{"and mended again", "line,column,rule,line,column,rule,person,number,services\n2,services,unknown,7,number,too_short,1012345678,0501234567,IDREN\n", nil, enrol(nil)},
 		{"Arabic header", "رقم الهوية,رقم الجوال,الخدمات,اللغه\n1012345678,٠٥٠١٢٣٤٥٦٧,IDREN,AR\n", nil, enrol(func(c *Change) { c.Language = "ar" })},
 		{"semicolons", "person;number;services\n1012345678;0501234567;\"IDREN;PPEXP\"\n", nil, enrol(func(c *Change) { c.Services = []string{"IDREN", "PPEXP"} })},
 		{"tabs, and an empty field", "person\tnumber\tlanguage\tservices\n1012345678\t0501234567\t\tIDREN\n", nil, enrol(nil)},

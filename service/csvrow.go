@@ -43,6 +43,9 @@ var columnWords = [columns][]string{
 
 func folded(s string) string { return strings.Join(tokens(s), "") }
 
+// badColumns are what a file of bad rows tells of each before the row itself.
+var badColumns = [...]string{"line", "column", "rule"}
+
 // readHeader finds the columns of a header: place of each, -1 where it is not there.
 func readHeader(names []string, words [][]string) (at []int, err error) {
 	at = make([]int, len(words))
@@ -51,7 +54,14 @@ func readHeader(names []string, words [][]string) (at []int, err error) {
 	}
 	some := false
 	var unknown []string
+	told := 0 // columns that a file of bad rows has in front
+	for len(names)-told >= len(badColumns) && slices.Equal(names[told:told+len(badColumns)], badColumns[:]) {
+		told += len(badColumns)
+	}
 	for i, name := range names {
+		if i < told {
+			continue // a file of bad rows, mended: what was told of them does not count
+		}
 		f := folded(name)
 		col := slices.IndexFunc(words, func(w []string) bool {
 			return slices.ContainsFunc(w, func(s string) bool { return folded(s) == f })
