@@ -75,3 +75,45 @@ func TestUnknownSubscribersAreDroppedWhenTheRegistryIsTooSlow(t *testing.T) {
 		r.wait("the rest", func() bool { return len(reg.notes()) == all-int(dropped) })
 	})
 }
+
+// What carriers report suspends a number in the registry, and nothing more leaves for it
+// until a code was entered there.
+func TestANumberThatIsNobodysTooOftenIsSuspendedUntilItIsVerified(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fake := newFakeSMSC(t, nil)
+		r, reg := civilRig(t, rigOptions{Options: fakes(map[string]*fakeSMSC{"a:1": fake}, nil)}, func(s *Setup) {
+			s.Accounts[0].Agency = "moi"
+			s.Carriers[0].Unknown = UnknownSubscriber{Errs: map[string]bool{"001": true}}
+		})
+		apply(t, reg, service.Change{Kind: service.Enrol, Person: ali, Number: sara, Services: []string{"IDREN"}, Verified: true})
+		p := r.transceiver()
+		idren := both(of("IDREN"), func(p *pdu.SubmitSM) { p.Source = pdu.Address{} })
+		fails := func(n int) {
+			t.Helper()
+			p.submit(idren)
+			s := fake.await(n)[n-1]
+			s.Session.receiptErr(&s, "UNDELIV", "001")
+			p.receipt()
+			r.wait("the note", func() bool { return r.metric("masar_unknown_subscribers_total", "carrier=a") == float64(n) })
+			time.Sleep(time.Minute)
+		}
+		fails(1)
+		fails(2)
+		if st := p.submitted(both(idren, func(p *pdu.SubmitSM) { p.ScheduleDeliveryTime = []byte("000000010000000R") })); st != pdu.ESME_ROK {
+			t.Fatalf("two failures: %v", st)
+		}
+		fails(3)
+		if st := p.submitted(idren); st != StatusSuspended {
+			t.Fatalf("three failures: %v, want %v", st, StatusSuspended)
+		}
+		time.Sleep(58*time.Minute + 30*time.Second) // almost: a receipt that nobody answers comes again
+		r.wait("the end of the one that waited", func() bool { return r.metric("masar_stopped_total", "reason=suspended") == 1 })
+		p.receipt()
+		apply(t, reg, service.Change{Kind: service.IssueCode, Number: sara, Code: "123456", Until: time.Now().Add(time.Hour)},
+			service.Change{Kind: service.Verify, Number: sara, Code: "123456"})
+		if st := p.submitted(idren); st != pdu.ESME_ROK {
+			t.Errorf("verified again: %v", st)
+		}
+		fake.await(4)
+	})
+}
