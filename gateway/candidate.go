@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"strconv"
 	"time"
+	"unicode/utf16"
 
 	"masar/number"
 	"masar/queue"
@@ -290,7 +292,9 @@ func (q *candidate) text() refused {
 	}
 	txt, err := text.Decode(octets, e)
 	if err != nil {
-		return refused{} // a part that begins or ends inside a surrogate pair, which no link does
+		// A client's own part may begin or end inside a surrogate pair; a link may stand
+		// anywhere in it.
+		txt = halves(octets)
 	}
 	if change {
 		if changed := q.rules.text.Apply(txt); changed != txt {
@@ -306,6 +310,15 @@ func (q *candidate) text() refused {
 		}
 	}
 	return refused{}
+}
+
+// halves reads UCS-2 of which a surrogate pair may be cut: its half is U+FFFD.
+func halves(octets []byte) string {
+	units := make([]uint16, len(octets)/2)
+	for i := range units {
+		units[i] = binary.BigEndian.Uint16(octets[2*i:])
+	}
+	return string(utf16.Decode(units))
 }
 
 // rewrite makes another text the message's: in GSM 03.38 where that can write it, since

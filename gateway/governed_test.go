@@ -40,6 +40,12 @@ func TestWhatAGovernedAccountMaySend(t *testing.T) {
 			{"a link elsewhere in a client's own part", both(of("IDREN"), func(p *pdu.SubmitSM) {
 				p.ESMClass, p.ShortMessage = pdu.ESMClassUDHI, []byte("\x05\x00\x03\x07\x02\x01see evil.com")
 			}), StatusForeignLink, arrival{}},
+			{"and behind half of a character", both(of("IDREN"), func(p *pdu.SubmitSM) {
+				p.ESMClass, p.DataCoding, p.ShortMessage = pdu.ESMClassUDHI, 8, []byte("\x05\x00\x03\x07\x02\x01\xde\x00\x00 \x00e\x00v\x00i\x00l\x00.\x00c\x00o\x00m")
+			}), StatusForeignLink, arrival{}},
+			{"and before one", both(of("IDREN"), func(p *pdu.SubmitSM) {
+				p.ESMClass, p.DataCoding, p.ShortMessage = pdu.ESMClassUDHI, 8, []byte("\x05\x00\x03\x07\x02\x01\x00e\x00v\x00i\x00l\x00.\x00c\x00o\x00m\x00 \xd8\x3d")
+			}), StatusForeignLink, arrival{}},
 			{"what is no text is not read", both(of("IDREN"), func(p *pdu.SubmitSM) { p.DataCoding, p.ShortMessage = 4, []byte("evil.com") }), 0, arrival{source: "AHWAL", text: "evil.com", coding: 4}},
 			{"presentation forms are folded", both(of("IDREN"), func(p *pdu.SubmitSM) { p.DataCoding, p.ShortMessage = 8, []byte("\xfe\xe3\x06\x40") }), 0, arrival{source: "AHWAL", text: "\x06\x45\x06\x40", coding: 8}},
 			{"but not in a client's own part", both(of("IDREN"), func(p *pdu.SubmitSM) {

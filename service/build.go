@@ -396,6 +396,9 @@ func (b *builder) warn() {
 					"a client that sets such a validity itself is refused there; raise it, or let the service pass quiet hours")
 			}
 		}
+		if c := b.c.categories[s.Category]; s.Class == urgent && c != nil && c.Permitted != nil {
+			add(path+".class", "urgent", "leaves at any hour, also outside those permitted to "+s.Category, "give it another class or category")
+		}
 		if len(s.Versions) == 0 {
 			add(path, s.Code, "has no template", "POST /v1/notices cannot send it")
 		}

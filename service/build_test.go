@@ -233,6 +233,7 @@ func TestWarningsNameWhatShouldNotStay(t *testing.T) {
 	o.Senders[0].AnyCarrier = false
 	o.Services[0].Versions[0].Text = service.Texts{"ar": "{name} {date}"}
 	o.Services[1].Name = service.Texts{"en": "B"}
+	o.Services[1].Class, o.Services[1].Category = 0, "awareness"
 	c, err := service.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -243,6 +244,7 @@ func TestWarningsNameWhatShouldNotStay(t *testing.T) {
 		`senders[0]: "ONE" is registered with no carrier`,
 		"services[0].template: has no text in en; people who read en get it in ar",
 		"services[1].name: has no text in ar",
+		`services[1].class: "urgent" leaves at any hour, also outside those permitted to awareness`,
 		`services[1]: "BBB" has no template`,
 	}
 	got := c.Warnings()
