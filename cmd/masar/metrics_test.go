@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +17,14 @@ import (
 func registered(t *testing.T) map[string]string {
 	t.Helper()
 	path, _, _ := newDemoConfig(t)
+	more, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(more, "\nsubscribers: {dir: %q}\n", filepath.Join(t.TempDir(), "people")) // a plain gateway has no registry
+	if err := more.Close(); err != nil {
+		t.Fatal(err)
+	}
 	d, _, err := newDaemon(path, t.Output())
 	if err != nil {
 		t.Fatal(err)
