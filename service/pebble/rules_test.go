@@ -472,3 +472,45 @@ func TestNamesHaveAnEnd(t *testing.T) {
 		t.Errorf("a name that is known: %v", out[0].Err)
 	}
 }
+
+// After a crash in the middle of a load there is much to compact; it begins when the
+// registry is open, and it does begin.
+func TestCompactionsWaitForTheRegistryToBeOpen(t *testing.T) {
+	r := start(t, small(vfs.NewMem()))
+	p := newPatience()
+	p.Register(1, allows{})
+	if ok, _ := p.TrySchedule(); ok {
+		t.Error("a compaction may run before begin")
+	}
+	p.begin()
+	if ok, _ := p.TrySchedule(); !ok {
+		t.Error("no compaction may run after begin")
+	}
+	if ok, _ := p.TrySchedule(); ok {
+		t.Error("more compactions may run than the engine allows")
+	}
+	p.Done()
+	p.Unregister()
+	if ok, _ := p.TrySchedule(); ok {
+		t.Error("a compaction may run after the engine's last call")
+	}
+	for i := 0; r.db.Metrics().Compact.Count == 0; i += 2000 {
+		if i > 400_000 {
+			t.Fatal("nothing is ever compacted")
+		}
+		var list []service.Change
+		for j := range 2000 {
+			list = append(list, enrol(i+j))
+		}
+		apply(t, r, list...)
+	}
+}
+
+// allows is an engine that would have one compaction.
+type allows struct{}
+
+func (allows) GetAllowedWithoutPermission() int { return 1 }
+func (allows) GetWaitingCompaction() (bool, pdb.WaitingCompaction) {
+	return false, pdb.WaitingCompaction{}
+}
+func (allows) Schedule(pdb.CompactionGrantHandle) bool { return false }
