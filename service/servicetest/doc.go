@@ -2,8 +2,10 @@
 //
 //	servicetest.go  Run, Env, the rig
 //	enrol.go        consent and its withdrawal
-//	number.go       number changes, suspension, verification, blocking, erasure
+//	number.go       number changes, suspension
+//	guard.go        verification, blocking, erasure
 //	batch.go        atomicity, Once, Bookmark, Stats, Each, History
-//	crowd.go        many callers at once; versions
-//	model.go        random changes against a naive model, restarts in between
+//	crowd.go        many callers at once; versions; power cuts
+//	model.go        a registry as one would first write it
+//	random.go       random changes against the model, restarts in between
 package servicetest
