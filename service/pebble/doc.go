@@ -9,8 +9,7 @@
 //	open.go     Open and Close: the folder, its lock, its format
 //	options.go  Options
 //	engine.go   how Pebble is set up, and the Logger whose Fatalf never returns
-//	compact.go  when Pebble compacts: not before the registry is open
-//	arena_cgo.go one heap for the engine's blocks
+//	arena_cgo.go  one heap for the engine's blocks
 //	keys.go     the keys, one octet of kind each
 //	row.go      what a row says of a number and of a person
 //	record.go   rows as octets

@@ -75,10 +75,7 @@ func Open(ctx context.Context, o Options) (_ *Registry, err error) {
 	}
 	undo = append(undo, func() { r.lock.Close() })
 	began := time.Now()
-	opts := engineOptions(&o, r.lock, r.logger)
-	compactions := newPatience()
-	opts.Experimental.CompactionScheduler = compactions
-	if r.db, err = pdb.Open(o.Dir, opts); err != nil {
+	if r.db, err = pdb.Open(o.Dir, engineOptions(&o, r.lock, r.logger)); err != nil {
 		return nil, fmt.Errorf("registry: opening %s: %w", o.Dir, err)
 	}
 	undo = append(undo, func() { r.db.Close() })
@@ -89,7 +86,6 @@ func Open(ctx context.Context, o Options) (_ *Registry, err error) {
 	}
 	o.Log.Info("registry is open", slog.String("folder", o.Dir), slog.Int64("subscribers", r.total.subscribers),
 		slog.Int64("blocked", r.total.blocked), slog.Duration("took", time.Since(began)))
-	compactions.begin()
 	r.metrics = newMetrics(o.Registerer, r)
 	ticker := time.NewTicker(tickEvery)
 	r.wg.Go(func() {

@@ -131,7 +131,6 @@ func askSubscribers(t *testing.T, dir string, n int) {
 		t.Fatal(err)
 	}
 	ready := time.Since(began)
-	fmt.Printf("open after %v\n", ready.Round(time.Millisecond))
 	rng := rand.New(rand.NewPCG(1, 2))
 	ask := func(what string, number func() number.E164, wants bool) {
 		took := make([]time.Duration, min(n, subscribersAsked))
@@ -159,8 +158,8 @@ func askSubscribers(t *testing.T, dir string, n int) {
 	}
 	ask("1000 subscribers again and again", func() number.E164 { return subscriberNumber(rng.IntN(few)) }, true)
 	resident := vmHWM(t)
-	fmt.Printf("%d MiB resident at most; cached are %d numbers, %d MiB of the engine's blocks, and what the system keeps of the files\n",
-		resident>>20, r.o.Cache, r.o.CacheBytes>>20)
+	fmt.Printf("open after %v; %d MiB resident at most; cached are %d numbers, %d MiB of the engine's blocks, and what the system keeps of the files\n",
+		ready.Round(time.Millisecond), resident>>20, r.o.Cache, r.o.CacheBytes>>20)
 	if n >= subscribersMost {
 		if resident > subscribersResident {
 			t.Errorf("%d MiB resident, at most %d", resident>>20, subscribersResident>>20)
