@@ -41,6 +41,10 @@ func (e *BindError) Error() string {
 	return fmt.Sprintf("bind of %s refused: %s (%s)", e.SystemID, e.Status, e.Status.Text())
 }
 
+// byeWait is how long the server's unbind is left unanswered for the answers to submits
+// that crossed it on the wire.
+const byeWait = time.Second
+
 // slot is a place in the window. Its index is the low half of the sequence_number, so an
 // answer finds it without a map; the high half tells laps apart.
 type slot struct {
@@ -66,6 +70,8 @@ type bind struct {
 	looked   int64 // when idle last ran
 	asked    bool  // an enquire_link is on its way
 	control  uint32
+	bye      uint32 // sequence_number of the server's unbind, once it has come
+	byeUntil int64  // ns, when unbind_resp goes out with submits still unanswered
 
 	slots       []slot
 	free        []uint16
@@ -152,7 +158,7 @@ func (b *bind) connect(ctx context.Context) error {
 		}
 		b.have = copy(b.buf, b.buf[h.Length:b.have])
 		conn.SetDeadline(time.Time{})
-		b.conn, b.deadline, b.asked = conn, 0, false
+		b.conn, b.deadline, b.asked, b.byeUntil = conn, 0, false, 0
 		b.spoke = time.Now().UnixNano()
 		b.live.Store(&conn)
 		b.bound.Store(true)
@@ -204,6 +210,13 @@ func (b *bind) work() error {
 		now := time.Now().UnixNano()
 		next := now + int64(time.Second)
 		switch {
+		case b.byeUntil != 0:
+			if next = b.byeUntil; now > b.byeUntil || len(b.free) == len(b.slots) {
+				b.out = pdu.Append(b.out, pdu.CmdUnbindResp, pdu.ESME_ROK, b.bye, nil)
+				b.conn.Write(b.out)
+				b.out = b.out[:0]
+				return errServerUnbound
+			}
 		case stopAt != 0:
 			if next = stopAt; now > stopAt {
 				return nil // unbind unanswered: good enough for a client that is done

@@ -3,6 +3,8 @@ package smppload_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -139,6 +141,56 @@ func TestALostConnectionLeavesUncertainMessagesAndIsMadeAgain(t *testing.T) {
 		if id := res.Ledger.ID(n); (id != "") != o.Has(smppload.Accepted) {
 			t.Fatalf("message %d is %s and has message_id %q", n, o, id)
 		}
+	}
+}
+
+// The server answers what crossed its unbind on the wire; a client that left at once would
+// never know.
+func TestAnUnbindOfTheServerWaitsForTheAnswersThatCrossedIt(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	const window = 5
+	last := make(chan pdu.Command, 1) // what the client said last
+	go func() {
+		defer close(last)
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		var submits []uint32
+		frame := make([]byte, 1024)
+		for {
+			if _, err := io.ReadFull(conn, frame[:pdu.HeaderLen]); err != nil {
+				return
+			}
+			h := pdu.ParseHeader(frame)
+			io.ReadFull(conn, frame[pdu.HeaderLen:h.Length])
+			switch h.Command {
+			case pdu.CmdBindTransceiver:
+				conn.Write(pdu.Append(nil, h.Command.Resp(), pdu.ESME_ROK, h.Sequence, &pdu.BindResp{SystemID: []byte("late")}))
+			case pdu.CmdSubmitSM:
+				if submits = append(submits, h.Sequence); len(submits) == window {
+					conn.Write(pdu.Append(nil, pdu.CmdUnbind, pdu.ESME_ROK, 1, nil))
+					for _, seq := range submits {
+						conn.Write(pdu.Append(nil, pdu.CmdSubmitSMResp, pdu.ESME_RMSGQFUL, seq, nil))
+					}
+				}
+			default:
+				last <- h.Command
+				return
+			}
+		}
+	}()
+	res, err := smppload.Run(t.Context(), smppload.Options{Addr: ln.Addr().String(), Binds: 1, Window: window, Count: 100})
+	if err == nil || res == nil || res.Refused != window || res.Uncertain != 0 {
+		t.Fatalf("err %v, result %+v", err, res)
+	}
+	if cmd := <-last; cmd != pdu.CmdUnbindResp {
+		t.Fatalf("the client ended with %s", cmd)
 	}
 }
 

@@ -32,8 +32,7 @@ func (b *bind) handle(h pdu.Header, body []byte, now int64) error {
 	case pdu.CmdEnquireLink:
 		b.out = pdu.Append(b.out, pdu.CmdEnquireLinkResp, pdu.ESME_ROK, h.Sequence, nil)
 	case pdu.CmdUnbind:
-		b.out = pdu.Append(b.out, pdu.CmdUnbindResp, pdu.ESME_ROK, h.Sequence, nil)
-		return errServerUnbound
+		b.bye, b.byeUntil = h.Sequence, now+int64(byeWait)
 	case pdu.CmdUnbindResp:
 		return errUnbindAnswered
 	case pdu.CmdEnquireLinkResp, pdu.CmdAlertNotification:
