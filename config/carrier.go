@@ -86,6 +86,8 @@ type Carrier struct {
 	Validity string `yaml:"validity" one:"none absolute relative" eg:"absolute"`
 	// What makes a message free of charge to the person who gets it.
 	Free Free `yaml:"free"`
+	// How it is used again after it was down, where messages wait for it.
+	Recovery Recovery `yaml:"recovery"`
 	// Ends that mean that the number is nobody's; the registry counts them.
 	UnknownSubscriber UnknownSubscriber `yaml:"unknown_subscriber"`
 }

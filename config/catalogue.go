@@ -53,6 +53,10 @@ type Agency struct {
 	QuietHours *Windows `yaml:"quiet_hours"`
 	// Zone of its hours.
 	TimeZone TimeZone `yaml:"time_zone" inherit:"time_zone" eg:"UTC"`
+	// Calendar that dates in its notices are written in; hijri is Umm al-Qura. Its reminders may be given in either.
+	Calendar string `yaml:"calendar" one:"gregorian hijri" eg:"hijri"`
+	// Numbers of its own people, in E.164 without plus: test sends of its campaigns go to these alone.
+	TestNumbers []string `yaml:"test_numbers" eg:"[966501234567]"`
 }
 
 func (a Agency) id() string { return a.Code }
@@ -103,6 +107,8 @@ type Service struct {
 	QuietHours QuietRule `yaml:"quiet_hours"`
 	// What becomes of a message to a number that is not enrolled: refused at once, or accepted and ended REJECTD with a receipt.
 	Unenrolled string `yaml:"unenrolled" one:"refuse drop" eg:"drop"`
+	// Whether, of identical notices that wait for one person, the first that leaves stands for all: the others end DELETED with err merged.
+	Merge bool `yaml:"merge" eg:"true"`
 	// Its sender. Empty: the agency's.
 	Sender string `yaml:"sender" eg:"AHWAL"`
 	// Domains that links in its texts may lead to, with all below them. Empty: no links.

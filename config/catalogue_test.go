@@ -123,7 +123,19 @@ func TestACatalogueReadsInEveryForm(t *testing.T) {
 	if r := c.TestNumbers[0]; !r.Range.Contains("966500000100") || r.Range.Contains("966500000101") || r.Delay != 2*time.Second {
 		t.Errorf("one number: %+v", r)
 	}
-	if c.API.Keys[0].Channel != "bank-a" || c.API.Keys[1].Channel != "ministry" || c.Subscribers.Key.Reveal() != strings.Repeat("0", 63)+"7" {
+	if a := k.Agencies[0]; a.Calendar != "hijri" || !slices.Equal(a.TestNumbers, []string{"966501234567", "966559876543"}) || k.Agencies[1].Calendar != "gregorian" || k.Agencies[1].TestNumbers != nil {
+		t.Errorf("calendars and test numbers: %+v", k.Agencies)
+	}
+	if !k.Services[0].Merge || k.Services[1].Merge {
+		t.Error("merge is what the file says, and not by default")
+	}
+	if r := c.Reminders; r.At.String() != "10:30" || r.Pace != 0 || r.Tries != 5 || c.RemindersDir() != filepath.Join("testdata/good/files/reminders") {
+		t.Errorf("reminders %+v", r)
+	}
+	if want := (Campaigns{Ahead: 100, Keep: 30 * 24 * time.Hour, Max: 100 << 20}); c.Campaigns != want || c.CampaignsDir() != filepath.Join("var", "masar", "campaigns") {
+		t.Errorf("campaigns %+v", c.Campaigns)
+	}
+	if c.API.Keys[1].Channel != "bank-a" || c.API.Keys[2].Channel != "ministry" || c.Subscribers.Key.Reveal() != strings.Repeat("0", 63)+"7" {
 		t.Errorf("keys %+v", c.API.Keys)
 	}
 	if c.SubscribersDir() != filepath.Join("var", "masar", "subscribers") || c.SubscribersKeyFile() != filepath.Join("testdata/good/files/subscribers-key") || c.BulkDir() != filepath.Join("var", "masar", "bulk") {

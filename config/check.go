@@ -112,6 +112,9 @@ func (d *decoder) checkTop(c *Config) {
 	if c.MO.TTL > 0 && c.MO.TTL < c.MO.Expiry {
 		d.bad("mo.expiry", formatDuration(c.MO.Expiry), "is longer than mo.ttl, "+formatDuration(c.MO.TTL), "let parts wait for less time than the whole message")
 	}
+	if c.Reminders.At == 24*60 {
+		d.bad("reminders.at", c.Reminders.At.String(), "is the end of the day", "write 00:00 for its beginning")
+	}
 	if len(c.Ported.Deltas) > 0 && c.Ported.File == "" {
 		d.bad("ported.deltas", "", "are laid over no table", "name the table in ported.file")
 	}

@@ -91,6 +91,9 @@ func (d *decoder) checkCarrier(at string, c *Carrier, all *Config) {
 		}
 		d.distinct(at+".hours.days", h.Days)
 	}
+	if c.Recovery.HoldBulk && c.Recovery.After == 0 {
+		d.bad(at+".recovery.hold_bulk", "true", "has no effect with after: 0", "write after: 1m, or remove hold_bulk")
+	}
 	d.statuses(at, c)
 	d.tlvs(at, c)
 	d.free(at+".free", c)

@@ -20,6 +20,11 @@ func (d *decoder) checkCatalogue(c *Catalogue) {
 	agencies, senders, services, overrides := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}
 	for i := range c.Agencies {
 		d.double(agencies, c.Agencies[i].Code, i, "agencies", "code")
+		at := fmt.Sprintf("agencies[%d].test_numbers", i)
+		for j, n := range c.Agencies[i].TestNumbers {
+			d.number(fmt.Sprintf("%s[%d]", at, j), n)
+		}
+		d.distinct(at, c.Agencies[i].TestNumbers)
 	}
 	for i := range c.Senders {
 		s, at := &c.Senders[i], fmt.Sprintf("senders[%d]", i)

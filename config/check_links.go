@@ -61,6 +61,11 @@ func (d *decoder) withoutCatalogue(c *Config) {
 		return
 	}
 	const rule, cure = "needs a catalogue", "write catalogue: FILE at the top, or remove it"
+	for _, block := range []string{"reminders", "campaigns"} {
+		if d.given(block) {
+			d.bad(block, "", "need a catalogue: they are of its services", "write catalogue: FILE at the top, or remove the block")
+		}
+	}
 	for i, a := range c.Accounts {
 		if a.Agency != "" {
 			d.bad(fmt.Sprintf("accounts[%d].agency", i), a.Agency, rule, cure)
@@ -266,7 +271,7 @@ func (x *links) keywords(at string, k *Keywords) {
 func (x *links) apiKey(at string, k *APIKey) {
 	x.d.references(at+".services", k.Services, x.services, "service")
 	i, ok := x.accounts[k.Account]
-	if !ok || !slices.Contains(k.Scopes, "notices") || !x.grantsAreKnown(i) {
+	if !ok || !slices.ContainsFunc(k.Scopes, sendsUnderAccount) || !x.grantsAreKnown(i) {
 		return
 	}
 	for j, s := range k.Services {

@@ -134,13 +134,18 @@ func (d *decoder) checkAPI(c *Config, accounts map[string]int) {
 		d.distinct(at+".services", k.Services)
 		if k.Account != "" {
 			d.reference(at+".account", k.Account, accounts, "account")
-		} else if slices.Contains(k.Scopes, "notices") && !d.failed[at+".account"] {
-			d.bad(at+".account", "", "is missing: the scope notices sends under an account", "write account: and a system_id, or take the scope away")
+		} else if i := slices.IndexFunc(k.Scopes, sendsUnderAccount); i >= 0 && !d.failed[at+".account"] {
+			d.bad(at+".account", "", "is missing: the scope "+k.Scopes[i]+" sends under an account", "write account: and a system_id, or take the scope away")
 		}
 		if !k.Expires.IsZero() && !d.opts.Now().Before(k.Expires.End(c.TimeZone.Location())) {
 			d.warn(at+".expires", k.Expires.String(), "is past: the key is refused", "remove it, or make a new one with masar key "+k.Name)
 		}
 	}
+}
+
+// sendsUnderAccount reports whether a scope makes messages, which are an account's.
+func sendsUnderAccount(scope string) bool {
+	return scope == "notices" || scope == "reminders" || scope == "campaigns"
 }
 
 func (d *decoder) keyHash(at string, s Secret, i int, seen map[string]int) {

@@ -43,7 +43,7 @@ type Config struct {
 	// How long a message may wait; accounts may have their own.
 	Validity Validity `yaml:"validity"`
 	// How far ahead schedule_delivery_time may lie.
-	MaxSchedule time.Duration `yaml:"max_schedule" min:"1h" max:"366d" eg:"30d"`
+	MaxSchedule time.Duration `yaml:"max_schedule" min:"1h" max:"400d" eg:"30d"`
 	// When a temporarily refused message is tried again.
 	Retry Retry `yaml:"retry"`
 	// Of the last 100 parts a carrier sent, how many the lower classes get while they wait.
@@ -70,6 +70,10 @@ type Config struct {
 	Blocklist Blocklist `yaml:"blocklist"`
 	// What people may write to short codes.
 	Keywords []Keywords `yaml:"keywords"`
+	// Notices that are due before a date, kept until then.
+	Reminders Reminders `yaml:"reminders"`
+	// Bulk jobs of the API and the command line.
+	Campaigns Campaigns `yaml:"campaigns"`
 	// Who may use the HTTP API.
 	API API `yaml:"api"`
 	// Numbers that never leave the gateway and end in known ways, for clients' developers.

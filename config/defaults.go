@@ -57,6 +57,8 @@ func standard() standards {
 				People:  20,
 			},
 			Blocklist: Blocklist{Reload: 10 * time.Minute},
+			Reminders: Reminders{At: 9 * 60, Pace: 500, Tries: 3},
+			Campaigns: Campaigns{ReleaseAbove: 10_000, Ahead: 20_000, Keep: 90 * day, Max: 4 << 30},
 			API:       API{Bulk: Bulk{Max: 4 << 30, Keep: 7 * day}},
 		},
 		Listen: Listen{MaxSessions: 1000},
@@ -101,6 +103,7 @@ func standard() standards {
 				Parts:  "each",
 				Wait:   24 * time.Hour,
 			},
+			Recovery: Recovery{After: time.Minute, From: 0.1, Step: 0.1, Every: 5 * time.Second},
 			Validity: "relative",
 		},
 		CarrierTLS: CarrierTLS{Enabled: true},
@@ -128,6 +131,7 @@ func standard() standards {
 				"promotional": {Permitted: daytime(), SenderSuffix: "-AD"},
 			},
 		},
+		Agency: Agency{Calendar: "gregorian"},
 		Service: Service{
 			Class:      "normal",
 			Mode:       "opt-in",
@@ -149,6 +153,7 @@ type standards struct {
 	Member     Member
 	TestRange  TestRange
 	Catalogue  Catalogue
+	Agency     Agency
 	Service    Service
 }
 

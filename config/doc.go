@@ -5,6 +5,7 @@
 //	account.go   who may bind to us and what it may do
 //	carrier.go   whom we bind to and how it likes its PDUs
 //	route.go     which destination goes over which carriers
+//	jobs.go      reminders, campaigns, a carrier's return
 //	subscribers.go  people, blocklist, keywords, API keys, test numbers
 //	catalogue.go the catalogue file: agencies, senders, services and their templates
 //	calendar.go  its hours, weekends, holidays and overrides

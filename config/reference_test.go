@@ -169,7 +169,7 @@ func typeText(f field) string {
 	case reflect.TypeFor[Size]():
 		return lead + "size" + limits
 	case reflect.TypeFor[Percent]():
-		return lead + "percentage"
+		return lead + "percentage" + limits
 	case reflect.TypeFor[TimeZone]():
 		return "zone"
 	case reflect.TypeFor[Clock]():

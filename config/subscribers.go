@@ -132,8 +132,8 @@ type APIKey struct {
 	// Channel that its enrolments carry; it sees only what this channel enrolled.
 	Channel string `yaml:"channel" inherit:".name" eg:"bank-a"`
 	// What it may do.
-	Scopes []string `yaml:"scopes" one:"enrol withdraw read number bulk export blocklist notices catalogue all-channels" need:"yes" eg:"[enrol, withdraw, read]"`
-	// system_id that its notices are sent under; needed for the scope notices.
+	Scopes []string `yaml:"scopes" one:"enrol withdraw read number bulk export blocklist notices catalogue all-channels reminders campaigns release halt" need:"yes" eg:"[enrol, withdraw, read]"`
+	// system_id that its notices, reminders and campaigns are sent under; needed for the scopes notices, reminders and campaigns.
 	Account string `yaml:"account" eg:"civil-affairs"`
 	// Codes of the services it may enrol in and send. Empty: all, and of its account those granted.
 	Services []string `yaml:"services" eg:"[IDREN]"`

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"masar/number"
 )
 
 // A Mistake is one thing that Options have wrong. Path is where it stands, in the keys of
@@ -213,10 +215,32 @@ func (b *builder) eachAgency() {
 		}
 		b.texts(path+".name", a.Name, names)
 		b.windows(path+".quiet_hours", a.Quiet)
+		if int(a.Calendar) >= len(dateStyles) {
+			b.wrong(path+".calendar", "", "is no calendar", "write gregorian or hijri")
+		}
+		b.testNumbers(path+".test_numbers", a.TestNumbers)
 		if a.Zone == nil {
 			a.Zone = b.c.zone
 		}
 		b.c.agencies[a.Code] = &a
+	}
+}
+
+// maxTestNumbers keeps a test a test: who needs more wants a campaign.
+const maxTestNumbers = 100
+
+func (b *builder) testNumbers(path string, list []number.E164) {
+	if len(list) > maxTestNumbers {
+		b.wrong(path, strconv.Itoa(len(list)), fmt.Sprintf("are more than the %d that a test may reach", maxTestNumbers), "keep the numbers of those who look at tests")
+	}
+	for i, n := range list {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case n == 0:
+			b.wrong(at, "", "is no number", "write it with the country code and without plus, as 966501234567")
+		case slices.Contains(list[:i], n):
+			b.wrong(at, n.String(), "stands twice", "")
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"masar/number"
 	"masar/service"
 )
 
@@ -92,6 +93,22 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		{"an agency twice", func(o *options) {
 			o.Agencies = append(o.Agencies, service.Agency{Code: "one", Name: text("Three"), Sender: "ONE"})
 		}, []string{`agencies[2].code: "one" stands twice`}},
+		{"an agency's calendar that is none", func(o *options) { o.Agencies[1].Calendar = 2 }, []string{"agencies[1].calendar: is no calendar; write gregorian or hijri"}},
+		{"a test number twice, and none", func(o *options) { o.Agencies[1].TestNumbers = []number.E164{966501234567, 0, 966501234567} },
+			[]string{"agencies[1].test_numbers[1]: is no number", `agencies[1].test_numbers[2]: "966501234567" stands twice`}},
+		{"101 test numbers", func(o *options) {
+			for n := range number.E164(101) {
+				o.Agencies[1].TestNumbers = append(o.Agencies[1].TestNumbers, 966501234000+n)
+			}
+		}, []string{`agencies[1].test_numbers: "101" are more than the 100`}},
+		{"100 test numbers", func(o *options) {
+			for n := range number.E164(100) {
+				o.Agencies[1].TestNumbers = append(o.Agencies[1].TestNumbers, 966501234000+n)
+			}
+		}, nil},
+		{"one-time codes that are merged", func(o *options) {
+			o.Services[0].Kind, o.Services[0].Class, o.Services[0].Hold, o.Services[0].Merge = service.OneTimeCode, 0, false, true
+		}, []string{`services[0].merge: "true" is not for one-time codes: each is awaited`}},
 		{"an agency's name twice", func(o *options) { o.Agencies[1].Name = text("One") }, []string{`agencies[1].name.en: "One" is the name of agencies[0] too`}},
 		{"an agency without name", func(o *options) { o.Agencies[1].Name = nil }, []string{"agencies[1].name: is missing; write it in ar or en"}},
 		{"an agency's name in no language", func(o *options) { o.Agencies[1].Name = service.Texts{"en": "Two", "fr": "Deux"} }, []string{"agencies[1].name.fr: is in a language that languages does not list; add fr there"}},

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"masar/number"
 )
 
 // Options is what a Catalogue is made of: the configuration's values, as written.
@@ -20,11 +22,13 @@ type Options struct {
 
 // An Agency owns services and sender names.
 type Agency struct {
-	Code   string
-	Name   Texts
-	Sender string         // of its services that name none
-	Zone   *time.Location // nil: the Options'
-	Quiet  *Windows       // quiet hours of its services; nil: the calendar's
+	Code        string
+	Name        Texts
+	Sender      string         // of its services that name none
+	Zone        *time.Location // nil: the Options'
+	Quiet       *Windows       // quiet hours of its services; nil: the calendar's
+	Calendar    DateStyle      // of the dates in its notices
+	TestNumbers []number.E164  // its own people's, which test sends of campaigns go to; at most 100
 }
 
 // Texts is one text in several languages.
@@ -203,6 +207,7 @@ type Service struct {
 	Hold     bool          // waits for the end of quiet hours; urgent ones never do
 	Quiet    *Windows      // nil: the agency's
 	Drop     bool          // opt-in, not enrolled: accepted and ended REJECTD, instead of refused
+	Merge    bool          // of identical notices that wait for one person the first that leaves stands for all
 	Sender   string        // empty: the agency's
 	Domains  []string      // links may lead to these and what is below them; empty: no links
 	LeadDays []int         // ExpiryReminder: days before the date, falling
@@ -312,6 +317,10 @@ func (c *Catalogue) Languages() []string { return c.languages }
 
 // Warnings are what works and should not stay, in the order of the configuration.
 func (c *Catalogue) Warnings() []Mistake { return c.warnings }
+
+// Owner is the agency that a service of a Catalogue belongs to. What it points at must not
+// be changed.
+func (s *Service) Owner() *Agency { return s.agency }
 
 // Zone is the time zone of a service's hours.
 func (s *Service) Zone() *time.Location { return s.agency.Zone }

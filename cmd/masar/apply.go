@@ -150,6 +150,8 @@ var startOnly = []struct{ key, remark string }{
 	{"subscribers.code", ""},
 	{"subscribers.account", ""},
 	{"subscribers", nextStart},
+	{"reminders", nextStart},
+	{"campaigns", nextStart},
 	{"api.bulk", nextStart},
 	{"store", nextStart},
 }

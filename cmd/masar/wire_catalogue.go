@@ -84,9 +84,7 @@ func catalogueOptions(c *config.Catalogue) service.Options {
 	for i := range c.Agencies {
 		a := &c.Agencies[i]
 		zones[a.Code] = a.TimeZone.Location()
-		o.Agencies = append(o.Agencies, service.Agency{
-			Code: a.Code, Name: service.Texts(a.Name), Sender: a.Sender, Zone: zones[a.Code], Quiet: ownWindows(a.QuietHours),
-		})
+		o.Agencies = append(o.Agencies, agencyOf(a))
 	}
 	for i := range c.Senders {
 		o.Senders = append(o.Senders, senderName(&c.Senders[i], zone))
@@ -150,6 +148,20 @@ func senderName(s *config.Sender, zone *time.Location) service.Sender {
 	return out
 }
 
+// agencyOf leaves out what is no number; config has told of it.
+func agencyOf(a *config.Agency) service.Agency {
+	style, _ := service.DateStyleOf(a.Calendar)
+	out := service.Agency{
+		Code: a.Code, Name: service.Texts(a.Name), Sender: a.Sender, Zone: a.TimeZone.Location(), Quiet: ownWindows(a.QuietHours), Calendar: style,
+	}
+	for _, s := range a.TestNumbers {
+		if n, ok := number.Of(s); ok {
+			out.TestNumbers = append(out.TestNumbers, n)
+		}
+	}
+	return out
+}
+
 func serviceOf(s *config.Service, zone *time.Location) service.Service {
 	kind, _ := service.KindOf(s.Kind)
 	mode, _ := service.ModeOf(s.Mode)
@@ -157,7 +169,7 @@ func serviceOf(s *config.Service, zone *time.Location) service.Service {
 		Code: s.Code, Agency: s.Agency, Name: service.Texts(s.Name), Kind: kind, Class: uint8(class(s.Class)),
 		Category: s.Category, Mode: mode, Validity: s.Validity,
 		Hold: s.QuietHours.Hold(), Quiet: ownWindows(s.QuietHours.Own),
-		Drop: s.Unenrolled == "drop", Sender: s.Sender, Domains: s.Domains, LeadDays: s.LeadDays, Pilot: s.Pilot,
+		Drop: s.Unenrolled == "drop", Merge: s.Merge, Sender: s.Sender, Domains: s.Domains, LeadDays: s.LeadDays, Pilot: s.Pilot,
 		Text: service.TextOptions{
 			FoldPresentation: s.Text.Fold,
 			StripHarakat:     s.Text.Harakat == "strip",
