@@ -9,7 +9,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VCS := $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race bench backlog subscribers urgent import fuzz lint vet clean
+.PHONY: help run build test race bench backlog subscribers urgent import pilot fuzz lint vet clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ IMPORT ?= 5000000
 
 import: ## a CSV of IMPORT rows (default 5,000,000), 1% of them bad, the gateway killed on the way: rows/s and memory; some minutes and 2 GB
 	IMPORT=$(IMPORT) $(GO) test -count=1 -timeout 60m -v -run '^TestAnImportThatIsKilledGoesOnAndCountsEveryRowOnce$$' ./cmd/masar
+
+PILOT ?= 6000000
+
+pilot: ## PILOT notices (default 6,000,000) of the pilot's 8 services to a third as many people over three carriers: time, rate, memory, lost, duplicate; some minutes and 6 GB
+	PILOT=$(PILOT) $(GO) test -count=1 -timeout 3h -v -run '^TestThePilotIsReplayedWithoutALossOrADuplicate$$' ./cmd/masar
 
 SUBSCRIBERS ?= 30000000
 
