@@ -20,6 +20,12 @@ func appendAddress(dst []byte, a Address) []byte {
 	return appendString(dst, a.Addr)
 }
 
+func appendJob(dst []byte, j Job) []byte {
+	dst = append(dst, byte(j.Kind))
+	dst = binary.AppendUvarint(dst, j.Number)
+	return binary.AppendUvarint(dst, j.Item)
+}
+
 // A recordReader walks over a record. After its first mistake every read gives zero, so
 // that a decoder asks once, at its end.
 //
@@ -163,6 +169,10 @@ const recordTextGuess = 80
 func (r *recordReader) address() Address {
 	ton, npi := r.octet(), r.octet()
 	return Address{TON: ton, NPI: npi, Addr: r.string()}
+}
+
+func (r *recordReader) job() Job {
+	return Job{Kind: JobKind(r.octet()), Number: r.uvarint(), Item: r.uvarint()}
 }
 
 // own makes what is left of the record the reader's own copy, so that bytes and rest

@@ -7,6 +7,7 @@
 //
 //	message.go  Message, Delivery, Class, Lane, ID: the plain values
 //	record.go   how a Message, a Delivery and their kin are written as octets
+//	job.go      Job: on whose behalf the gateway made a message
 //	step.go     the Steps
 //	store.go    Store, Claim, Ref, View and the errors
 //

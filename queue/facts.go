@@ -54,6 +54,18 @@ func DecodeFacts(b []byte, f *Facts, m *Message) error {
 	return DecodeMessage(b[r.at:], m)
 }
 
+// FactsEnded is the Ended of a history record, without decoding it.
+func FactsEnded(b []byte) (Time, error) {
+	r, flags := readRecord(b)
+	r.known(flags, 0)
+	r.octet()
+	r.take(r.length()) // Err
+	r.uvarint()
+	r.uvarint()
+	ended := Time(r.varint())
+	return ended, r.err("history")
+}
+
 // AppendPart appends p's record to dst.
 func AppendPart(dst []byte, p *PartInfo) []byte {
 	return appendPart(append(dst, RecordVersion, 0, 0, 0), p)

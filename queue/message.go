@@ -117,6 +117,7 @@ type Message struct {
 	ServiceType string
 	Person      [16]byte // service.Person who is meant; zero: whoever has the number
 	Template    string   // the template and version its text was made from: "IDREN/2/ar"
+	Job         Job      // on whose behalf the gateway made it; zero: a client submitted it
 	Personal    bool     // addressed to Person, not to whoever has the number
 	System      bool     // the gateway's own: consent is not asked
 	Stretch     bool     // Expires is a default: hours in which it may not leave do not count
@@ -135,8 +136,8 @@ type Message struct {
 	Tries   uint8      // temporary failures so far
 	Attempt uint8      // number of the latest attempt; 0: never split
 	Barred  uint16     // bits of carriers in the group that gave a final refusal ("elsewhere")
-	Answers []PartInfo // answered parts of the latest attempt of several parts
 	LastErr pdu.Status // the latest refusal
+	Answers []PartInfo // answered parts of the latest attempt of several parts
 	Text    []byte     // up to 20 characters of the text, UTF-8, for the client's receipt
 	Marker  string     // name of the marker that made it free to its receiver
 
@@ -170,9 +171,10 @@ const (
 	FinalReceipt Kind = iota
 	IntermediateReceipt
 	Mobile // mobile-originated
+	JobEnd // the end of a message with a Job: for JobsAccount, never a deliver_sm
 )
 
-// A Delivery is one deliver_sm that waits in an account's outbox.
+// A Delivery is one deliver_sm that waits in an account's outbox, or the end of a job.
 type Delivery struct {
 	Account uint32
 	Seq     uint64 // set by the store; rises within an account
@@ -188,6 +190,11 @@ type Delivery struct {
 	DataCoding   uint8
 	ShortMessage []byte // more than 254 octets travel as message_payload
 	TLVs         []byte
+
+	// Of a JobEnd: whose message ended, and how.
+	Job   Job
+	State pdu.State
+	Err   string // the carrier's error code or our status name
 
 	Origin Origin // memory only
 

@@ -40,15 +40,24 @@ const (
 	flagPersonal // these three are all there is of their fields
 	flagSystem
 	flagStretch
+	flagMore // a number follows the marker: flags beyond these sixteen
 )
 
 const messageFlags = flagShown | flagDue | flagWritten | flagService | flagBody | flagTLVs | flagText | flagProgress |
-	flagAnswers | flagPerson | flagTemplate | flagMarker | flagPersonal | flagSystem | flagStretch
+	flagAnswers | flagPerson | flagTemplate | flagMarker | flagPersonal | flagSystem | flagStretch | flagMore
+
+// Flags in the number that flagMore announces. Their fields follow it in this order.
+const (
+	moreJob uint64 = 1 << iota // Job
+
+	moreFlags = moreJob
+)
 
 // Flags of a delivery's record.
 const (
 	flagDeliveryService uint16 = 1 << iota
 	flagDeliveryTLVs
+	flagDeliveryEnd // Job, State, Err
 )
 
 // Without names fields that a record may leave out.
@@ -117,6 +126,11 @@ func AppendMessageWithout(dst []byte, m *Message, w Without) []byte {
 	if m.Stretch {
 		flags |= flagStretch
 	}
+	var more uint64
+	if m.Job != (Job{}) {
+		more |= moreJob
+		flags |= flagMore
+	}
 	dst = append(dst, RecordVersion, 0)
 	dst = binary.BigEndian.AppendUint16(dst, flags)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(m.ID))
@@ -155,6 +169,12 @@ func AppendMessageWithout(dst []byte, m *Message, w Without) []byte {
 	if flags&flagMarker != 0 {
 		dst = appendString(dst, m.Marker)
 	}
+	if flags&flagMore != 0 {
+		dst = binary.AppendUvarint(dst, more)
+		if more&moreJob != 0 {
+			dst = appendJob(dst, m.Job)
+		}
+	}
 	if flags&flagBody != 0 {
 		dst = appendBytes(dst, m.Body)
 	}
@@ -169,7 +189,12 @@ func AppendMessageWithout(dst []byte, m *Message, w Without) []byte {
 
 // DecodeMessage reads a message's record into m, which it overwrites whole. Nothing of m
 // aliases b afterwards.
-func DecodeMessage(b []byte, m *Message) error {
+func DecodeMessage(b []byte, m *Message) error { return decodeMessage(b, m, true) }
+
+// DecodeMessageHead is DecodeMessage but for the Body, which stays nil and is not copied.
+func DecodeMessageHead(b []byte, m *Message) error { return decodeMessage(b, m, false) }
+
+func decodeMessage(b []byte, m *Message, body bool) error {
 	r, flags := readRecord(b)
 	r.known(flags, messageFlags)
 	*m = Message{Personal: flags&flagPersonal != 0, System: flags&flagSystem != 0, Stretch: flags&flagStretch != 0}
@@ -216,6 +241,19 @@ func DecodeMessage(b []byte, m *Message) error {
 	if flags&flagMarker != 0 {
 		m.Marker = r.string()
 	}
+	if flags&flagMore != 0 {
+		more := r.uvarint()
+		if more&^moreFlags != 0 {
+			r.fail("has unknown flags %x beyond the sixteen", more&^moreFlags)
+		}
+		if more&moreJob != 0 {
+			m.Job = r.job()
+		}
+	}
+	if flags&flagBody != 0 && !body {
+		r.take(r.length())
+		flags &^= flagBody
+	}
 	// One copy for all that is octets; the fields share it, each capped at its own end.
 	if !r.bad && r.at < len(b) {
 		r.own(b)
@@ -250,6 +288,9 @@ func AppendDelivery(dst []byte, d *Delivery) []byte {
 	if len(d.TLVs) > 0 {
 		flags |= flagDeliveryTLVs
 	}
+	if d.Job != (Job{}) || d.State != 0 || d.Err != "" {
+		flags |= flagDeliveryEnd
+	}
 	dst = append(dst, RecordVersion, 0)
 	dst = binary.BigEndian.AppendUint16(dst, flags)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(d.Message))
@@ -260,6 +301,11 @@ func AppendDelivery(dst []byte, d *Delivery) []byte {
 	dst = appendAddress(dst, d.Dest)
 	if flags&flagDeliveryService != 0 {
 		dst = appendString(dst, d.ServiceType)
+	}
+	if flags&flagDeliveryEnd != 0 {
+		dst = appendJob(dst, d.Job)
+		dst = append(dst, byte(d.State))
+		dst = appendString(dst, d.Err)
 	}
 	dst = appendBytes(dst, d.ShortMessage)
 	if flags&flagDeliveryTLVs != 0 {
@@ -272,11 +318,11 @@ func AppendDelivery(dst []byte, d *Delivery) []byte {
 // Nothing of d aliases b afterwards.
 func DecodeDelivery(b []byte, d *Delivery) error {
 	r, flags := readRecord(b)
-	r.known(flags, flagDeliveryService|flagDeliveryTLVs)
+	r.known(flags, flagDeliveryService|flagDeliveryTLVs|flagDeliveryEnd)
 	*d = Delivery{Account: d.Account, Seq: d.Seq}
 	d.Message = ID(r.uint64())
 	d.Expires = Time(r.uint64())
-	if d.Kind = Kind(r.octet()); d.Kind > Mobile {
+	if d.Kind = Kind(r.octet()); d.Kind > JobEnd {
 		r.fail("has kind %d", d.Kind)
 	}
 	d.ESMClass, d.ProtocolID, d.DataCoding = r.octet(), r.octet(), r.octet()
@@ -284,6 +330,9 @@ func DecodeDelivery(b []byte, d *Delivery) error {
 	d.Source, d.Dest = r.address(), r.address()
 	if flags&flagDeliveryService != 0 {
 		d.ServiceType = r.string()
+	}
+	if flags&flagDeliveryEnd != 0 {
+		d.Job, d.State, d.Err = r.job(), pdu.State(r.octet()), r.string()
 	}
 	if !r.bad && r.at < len(b) {
 		r.own(b)

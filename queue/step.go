@@ -1,6 +1,10 @@
 package queue
 
-import "masar/smpp/pdu"
+import (
+	"strconv"
+
+	"masar/smpp/pdu"
+)
 
 // A Step is one durable move of one message; taken a second time it changes nothing.
 // Steps are handed over as pointers and belong to the store until Done is called.
@@ -28,6 +32,7 @@ type (
 
 	// Wait sets a claimed message aside until a moment; zero Until: until an operator acts.
 	// M's progress is stored with it; Lane is where it goes then, unless it is routed anew.
+	// Of WaitHalted Until is M.Expires: no moment lets it go, but its validity ends.
 	Wait struct {
 		Claim Claim
 		Until Time
@@ -136,11 +141,17 @@ const (
 	WaitHours               // permitted hours
 	WaitHeld                // an operator
 	WaitUnsure              // an operator, because its last submit_sm had no answer
+	WaitHalted              // the end of an operator's halt
 )
 
-var whyNames = [...]string{"schedule", "retry", "hours", "held", "uncertain"}
+var whyNames = [...]string{"schedule", "retry", "hours", "held", "uncertain", "halted"}
 
-func (w Why) String() string { return whyNames[w] }
+func (w Why) String() string {
+	if int(w) < len(whyNames) {
+		return whyNames[w]
+	}
+	return "why " + strconv.Itoa(int(w))
+}
 
 // Verdict says how a delivery ended.
 type Verdict uint8

@@ -54,6 +54,7 @@ const (
 	Overdue                  // sent, and no receipt by the time given (Claim.M of a sent message, Claim.Stamp zero)
 	Expired                  // waiting, and past their validity
 	Orphaned                 // in a lane whose group is none of those told with Groups
+	Halted                   // on the side way with WaitHalted, in order of id
 )
 
 // Lookup is one receipt's question: which sent part has one of these ids?
@@ -81,10 +82,17 @@ type View struct {
 	Stage Stage
 	Why   Why
 	Until Time
+	Lane  Lane      // Waiting: where; Aside: where it goes then
 	State pdu.State // ENROUTE, SCHEDULED or the final state
 	Err   string
 	Ended Time
 	Parts []PartInfo
+}
+
+// Survey says which messages Store.Survey tells of, beside all that wait.
+type Survey struct {
+	Sent  bool      // those that await their receipts
+	Since time.Time // those that ended at or after this moment; zero: none of these
 }
 
 // Pattern selects waiting messages of one account, for cancel_sm and replace_if_present.
@@ -108,7 +116,8 @@ const (
 // Depth is what waits in one lane, or aside (Lane.Target zero).
 type Depth struct {
 	Messages int64
-	Oldest   Time // when the head entered; zero when empty
+	Halted   int64 // of Messages, aside: those with WaitHalted
+	Oldest   Time  // when the head entered; zero when empty
 }
 
 // Errors of a Store.
@@ -152,7 +161,10 @@ type Store interface {
 	ClaimID(ctx context.Context, account uint32, id ID) (Claim, error)
 
 	// Due claims up to max messages of a kind at now. For Overdue, now is the moment before
-	// which they must have been sent.
+	// which they must have been sent; for Halted it says nothing. Halted goes round: a call
+	// goes on behind the last message that the call before looked at, gives each message at
+	// most once a round, and gives fewer than max at the round's end. The call after that begins
+	// the next. Where nothing is halted it costs nothing.
 	Due(ctx context.Context, k DueKind, now time.Time, max int, into []Claim) ([]Claim, error)
 
 	// Groups tells which groups exist, for Orphaned.
@@ -163,6 +175,18 @@ type Store interface {
 
 	// ByShown finds a message by the id its client saw, where that is not the ID itself.
 	ByShown(ctx context.Context, account uint32, shown string) (ID, error)
+
+	// ByOnce finds a message by the Once key of its Accept, for as long as that key is known:
+	// 7 days at least. ErrUnknown: no durable Accept had it.
+	ByOnce(ctx context.Context, account uint32, key []byte) (ID, error)
+
+	// Survey tells of many messages, each of them once, as they were at one moment: first
+	// all that wait, in lanes and aside, then what s asks for. It reads them one after the
+	// other, in bounded memory: some seconds for each million. The View is each's until it
+	// returns; its M is without Body, its Parts are what one row tells (of a message sent in
+	// several parts the one answered last). each says whether to go on; of the Store it may
+	// call Name only.
+	Survey(ctx context.Context, s Survey, each func(*View) bool) error
 
 	// Matching lists waiting messages, oldest first.
 	Matching(ctx context.Context, p Pattern, max int) ([]ID, error)

@@ -63,13 +63,15 @@ func (c *committer) onceMAC(account uint32, once []byte) uint64 {
 // looked at too, for a clock that stepped back.
 func week(t queue.Time) uint16 { return uint16(t / weekMicros) }
 
+const onceWeeks = 3
+
 // known looks for an earlier Accept with the same Once key.
 func (c *committer) known(a *queue.Accept, mac uint64) bool {
 	if m := c.once[mac]; m != nil {
 		a.M.ID, a.M.Shown = m.ID, m.Shown
 		return true
 	}
-	for w := range uint16(3) {
+	for w := range uint16(onceWeeks) {
 		if v, ok := c.get(onceKey(c.k, week(c.now)+1-w, mac)); ok && len(v) >= 8 {
 			a.M.ID, a.M.Shown = queue.ID(be.Uint64(v)), string(v[8:])
 			return true

@@ -145,6 +145,7 @@ type committer struct {
 	fresh          []bool                    // which steps of the commit at hand are new Accepts
 	pending        map[queue.ID][]answered   // part rows written in this batch
 	sides          map[roomKey]int64         // what this batch adds to the side way
+	halts          map[roomKey]int64         // and how many of it are halted
 	parts          []answered                // scratch
 	infos          []queue.PartInfo          // scratch
 	toldL          []*lane                   // lanes to be told after this batch

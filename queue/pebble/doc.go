@@ -22,6 +22,8 @@
 //	lookup.go    Find, ClaimID, ByShown, Matching
 //	correlate.go Correlate: receipts to sent parts
 //	due.go       Due: scheduled, overdue, expired, orphaned
+//	halted.go    Due: halted
+//	survey.go    Survey: what waits, was sent and has ended, row by row
 //	mobile.go    mobile-originated parts, unmatched receipts
 //	names.go     Number and Name
 //	room.go      how much may wait, by account and class

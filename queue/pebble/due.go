@@ -20,13 +20,14 @@ type sweep struct {
 	sent    queue.ID
 	expired []byte // lane key
 	side    queue.ID
+	halted  queue.ID
 }
 
 // Rows that one call of Due reads at most, of each of the places it looks at: some 40 ms.
 // A round over more takes several calls.
 const sweepRows = 100_000
 
-// Due is queue.Store's. Expired and Overdue go on where the call before ended when there
+// Due is queue.Store's. Expired, Overdue and Halted go on where the call before ended when there
 // is more than one call may read.
 func (s *Store) Due(ctx context.Context, k queue.DueKind, now time.Time, max int, into []queue.Claim) ([]queue.Claim, error) {
 	if err := s.begin(); err != nil {
@@ -45,6 +46,8 @@ func (s *Store) Due(ctx context.Context, k queue.DueKind, now time.Time, max int
 		return s.expired(ctx, queue.At(now), want, into)
 	case queue.Orphaned:
 		return s.orphaned(ctx, want, into)
+	case queue.Halted:
+		return s.halted(ctx, want, into)
 	}
 	return into, fmt.Errorf("%w: due kind %d", errStep, k)
 }

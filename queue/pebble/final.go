@@ -231,26 +231,33 @@ func (c *committer) undeliver(p *parcel, v queue.Verdict) {
 	c.effects = append(c.effects, effect{kind: effOutGone, account: d.Account})
 }
 
-// countSides writes how many wait on each side way that this batch has changed.
+// countSides writes how many wait on each side way that this batch has changed, and how
+// many of them are halted.
 func (c *committer) countSides() {
-	if len(c.sides) == 0 {
+	c.count(kindSideCount, c.sides, c.s.sides)
+	c.count(kindHaltCount, c.halts, c.s.halts)
+}
+
+// count adds what this batch has changed to totals, which s.mu guards, and writes them.
+func (c *committer) count(kind byte, changed, totals map[roomKey]int64) {
+	if len(changed) == 0 {
 		return
 	}
 	s := c.s
-	for k, n := range c.sides {
+	for k, n := range changed {
 		s.mu.Lock()
-		s.sides[k] += n
-		total := s.sides[k]
+		totals[k] += n
+		total := totals[k]
 		if total <= 0 {
-			delete(s.sides, k)
+			delete(totals, k)
 		}
 		s.mu.Unlock()
 		if total <= 0 {
-			c.del(sideCountKey(c.k, k))
+			c.del(roomCountKey(c.k, kind, k))
 			continue
 		}
 		c.v = be.AppendUint64(c.v[:0], uint64(total))
-		c.set(sideCountKey(c.k, k), c.v)
+		c.set(roomCountKey(c.k, kind, k), c.v)
 	}
-	clear(c.sides)
+	clear(changed)
 }

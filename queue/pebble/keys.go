@@ -14,9 +14,11 @@ const (
 	kindDue       = 'D' // class u8, ms u64, id
 	kindSending   = 'G' // id, attempt u8 -> carrier u32
 	kindHistory   = 'H' // day u16, id -> facts; day u16, id, 01 -> how its delivery ended
+	kindHalted    = 'J' // id: on the side way with WaitHalted
 	kindMeta      = 'K' // name -> see meta names
 	kindLane      = 'L' // target u32, class u8, account u32, stamp u64 -> record, or id alone
 	kindMOPart    = 'M' // carrier u32, mac u64, ref u16, total u8, part u8 -> at, addresses, octets
+	kindHaltCount = 'N' // account u32, class u8 -> how many of those on the side way are halted
 	kindOutbox    = 'O' // account u32, stamp u64 -> delivery
 	kindPart      = 'P' // id, attempt u8, part u8 -> part
 	kindOutState  = 'Q' // account u32 -> state of its outbox
@@ -135,6 +137,8 @@ func historyKey(k []byte, day uint16, id queue.ID) []byte {
 	return be.AppendUint64(be.AppendUint16(append(k[:0], kindHistory), day), uint64(id))
 }
 
+const historyKeyLen = 11
+
 func deliveryEndKey(k []byte, day uint16, id queue.ID) []byte {
 	return append(historyKey(k, day, id), 1)
 }
@@ -181,6 +185,6 @@ func after(k []byte) []byte {
 	return nil
 }
 
-func sideCountKey(k []byte, r roomKey) []byte {
-	return append(be.AppendUint32(append(k[:0], kindSideCount), r.account), byte(r.class))
+func roomCountKey(k []byte, kind byte, r roomKey) []byte {
+	return append(be.AppendUint32(append(k[:0], kind), r.account), byte(r.class))
 }

@@ -244,7 +244,7 @@ func (s *Store) Depths(each func(queue.Lane, queue.Depth)) {
 		}
 	}
 	for k, n := range s.sides {
-		rows = append(rows, row{queue.Lane{Class: k.class, Account: k.account}, queue.Depth{Messages: n}})
+		rows = append(rows, row{queue.Lane{Class: k.class, Account: k.account}, queue.Depth{Messages: n, Halted: s.halts[k]}})
 	}
 	s.mu.Unlock()
 	for _, r := range rows {

@@ -157,8 +157,9 @@ func (s *Store) view(r pdb.Reader, p place, id queue.ID) (v queue.View, err erro
 		if err := queue.DecodeMessage(p.record, v.M); err != nil {
 			return v, err
 		}
+		v.Lane = p.lane
 		if p.side != nil && p.stage == queue.Aside {
-			v.Why, v.Until = p.side.why, p.side.until
+			v.Why, v.Until, v.Lane = p.side.why, p.side.until, p.side.lane
 			if v.Why == queue.WaitSchedule {
 				v.State = pdu.StateScheduled
 			}
@@ -193,6 +194,37 @@ func (s *Store) ByShown(ctx context.Context, account uint32, shown string) (queu
 		return 0, queue.ErrUnknown
 	}
 	return queue.ID(be.Uint64(v)), nil
+}
+
+// ByOnce is queue.Store's. It asks a snapshot: a key whose Accept is not durable yet may
+// still be lost, and with it the id that this would have told.
+func (s *Store) ByOnce(ctx context.Context, account uint32, key []byte) (queue.ID, error) {
+	if err := s.begin(); err != nil {
+		return 0, err
+	}
+	defer s.end()
+	if len(key) == 0 {
+		return 0, queue.ErrUnknown
+	}
+	snap, err := s.durable(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer snap.Close()
+	x := s.macs.get()
+	mac := x.of(macOnce, append(be.AppendUint32(nil, account), key...))
+	s.macs.put(x)
+	now := queue.At(s.o.Now())
+	for w := range uint16(onceWeeks) {
+		v, err := get(snap, onceKey(nil, week(now)+1-w, mac))
+		if err != nil {
+			return 0, err
+		}
+		if len(v) >= 8 {
+			return queue.ID(be.Uint64(v)), nil
+		}
+	}
+	return 0, queue.ErrUnknown
 }
 
 // grab puts a claim on an id before its rows are read, so that nobody moves them

@@ -37,6 +37,7 @@ type Store struct {
 	lanes       map[queue.Lane]*lane
 	outboxes    map[uint32]*outbox
 	sides       map[roomKey]int64         // how many are on the side way
+	halts       map[roomKey]int64         // how many of them are halted; none is zero
 	items       map[queue.ID]*item        // every waiting message in memory, claimed or ready
 	unsure      map[queue.ID][]uint8      // sending rows from before this start
 	memory      int64                     // octets ready for taking
@@ -79,6 +80,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		lanes:    make(map[queue.Lane]*lane),
 		outboxes: make(map[uint32]*outbox),
 		sides:    make(map[roomKey]int64),
+		halts:    make(map[roomKey]int64),
 		items:    make(map[queue.ID]*item),
 		unsure:   make(map[queue.ID][]uint8),
 		quit:     make(chan struct{}),
@@ -131,6 +133,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		refund:  make(map[roomKey]int64),
 		pending: make(map[queue.ID][]answered),
 		sides:   make(map[roomKey]int64),
+		halts:   make(map[roomKey]int64),
 
 		unmatchedN: make(map[uint32]int),
 	}

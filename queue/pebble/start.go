@@ -209,15 +209,16 @@ func (s *Store) loadOutboxes(ctx context.Context, clean bool, budget *int64) err
 }
 
 func (s *Store) loadSides() error {
-	err := scan(s.db, []byte{kindSideCount}, func(k, v []byte) error {
-		if len(k) != 6 || len(v) != 8 || k[5] >= queue.Classes {
-			return fmt.Errorf("%w: count of the side way", errRow)
-		}
-		key := roomKey{be.Uint32(k[1:]), queue.Class(k[5])}
-		s.sides[key] = int64(be.Uint64(v))
-		s.inbox.room.fill(key, int64(be.Uint64(v)))
-		return nil
-	})
+	err := s.loadCounts(kindSideCount, s.sides)
+	if err == nil {
+		err = s.loadCounts(kindHaltCount, s.halts)
+	}
+	if err != nil {
+		return err
+	}
+	for k, n := range s.sides {
+		s.inbox.room.fill(k, n)
+	}
 	for c := range queue.Class(queue.Classes) {
 		v, closer, err := s.db.Get(metaDueKey(nil, c))
 		if err == nil {
@@ -229,7 +230,18 @@ func (s *Store) loadSides() error {
 			return err
 		}
 	}
-	return err
+	return nil
+}
+
+// loadCounts reads how many there are of each account and class.
+func (s *Store) loadCounts(kind byte, into map[roomKey]int64) error {
+	return scan(s.db, []byte{kind}, func(k, v []byte) error {
+		if len(k) != 6 || len(v) != 8 || k[5] >= queue.Classes {
+			return fmt.Errorf("%w: count of the side way", errRow)
+		}
+		into[roomKey{be.Uint32(k[1:]), queue.Class(k[5])}] = int64(be.Uint64(v))
+		return nil
+	})
 }
 
 func (s *Store) loadSending() error {

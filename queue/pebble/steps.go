@@ -204,12 +204,17 @@ func (c *committer) leave(it *item) {
 	c.effects = append(c.effects, effect{kind: effEnd, it: it})
 }
 
-// undue takes a message that is aside out of the due order and of its account's count.
+// undue takes a message that is aside out of the due order, of the halted ones, and of its
+// account's counts.
 func (c *committer) undue(it *item) {
 	if it.stamp != 0 {
 		return
 	}
 	c.sides[roomOf(it.m)]--
+	if it.why == queue.WaitHalted {
+		c.halts[roomOf(it.m)]--
+		c.del(idKey(c.k, kindHalted, it.id))
+	}
 	if it.dueAt != 0 {
 		c.del(dueKey(c.k, it.m.Class, dueMillis(it.dueAt), it.id))
 	}
@@ -236,6 +241,10 @@ func (c *committer) aside(it *item, p sidePlace) {
 	}
 	c.set(waitingKey(c.k, m.Account, c.pairMAC(m), m.ID), nil)
 	c.sides[roomOf(m)]++
+	if p.why == queue.WaitHalted {
+		c.halts[roomOf(m)]++
+		c.set(idKey(c.k, kindHalted, m.ID), nil)
+	}
 	c.effects = append(c.effects, effect{kind: effAside, it: it, due: p.until})
 }
 

@@ -121,12 +121,16 @@ func (c *committer) states() {
 }
 
 // trimOutboxes ends the oldest deliveries of an outbox that is over its bound, and those
-// whose time is over, where nobody holds them.
+// whose time is over, where nobody holds them. The ends of jobs are never given up.
 func (c *committer) trimOutboxes() {
 	s := c.s
 	var ended []*parcel
+	jobs, _ := s.names.find(queue.AccountName, queue.JobsAccount) // none: 0, which no account has
 	s.mu.Lock()
 	for _, o := range s.outboxes {
+		if o.account == jobs {
+			continue
+		}
 		over := o.count - int64(o.ending) - s.outboxMax(o.account)
 		for o.ready.n > 0 {
 			p := *o.ready.at(0)
