@@ -376,6 +376,7 @@ type badWriter struct {
 	csv    *csv.Writer
 	split  lines
 	rec    []string
+	whole  bool  // rows are not split
 	err    error // Invariant: once set, nothing more is written
 }
 
@@ -412,7 +413,9 @@ func (w *badWriter) write(rows []badAt) (int64, error) {
 	for _, r := range rows {
 		w.rec = append(w.rec[:0], strconv.FormatInt(r.line, 10), r.column, r.rule)
 		w.split.feed = []byte(r.row)
-		if fields, err := w.split.csv.Read(); err == nil {
+		if w.whole {
+			w.rec = append(w.rec, r.row)
+		} else if fields, err := w.split.csv.Read(); err == nil {
 			w.rec = append(w.rec, fields...)
 		} else {
 			w.rec = append(w.rec, r.row)

@@ -12,6 +12,7 @@
 //	registry.go   Registry: subscribers, consent, blocklist; one in service/pebble
 //	csv.go        Import: bulk files -> changes, in batches that can be gone on with
 //	csvline.go    a file's lines, encodings and delimiters; csvrow.go: a row -> a Change
+//	table.go      the same for rows that are kept elsewhere, CSV or JSON Lines
 //	csvexport.go  enrolments -> CSV
 //	blockfile.go  a blocklist file laid over the registry's
 //
