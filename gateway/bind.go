@@ -50,6 +50,9 @@ func (b *bind) bound(s *smpp.Session) {
 		return
 	}
 	c.mu.Lock()
+	if len(c.binds) == 0 {
+		c.outage.back(time.Now())
+	}
 	c.binds = append(slices.Clone(c.binds), b)
 	c.window.Store(int64(len(c.binds) * c.opt.Window))
 	c.downSince.Store(0)
@@ -81,7 +84,9 @@ func (b *bind) Ended(s *smpp.Session, unanswered []any, err error) {
 		c.binds = slices.Delete(slices.Clone(c.binds), i, i+1)
 		c.window.Store(int64(len(c.binds) * c.opt.Window))
 		if len(c.binds) == 0 {
-			c.downSince.Store(time.Now().UnixNano())
+			now := time.Now()
+			c.downSince.Store(now.UnixNano())
+			c.outage.lost(now, c.climbing.next.Load() != 0)
 		}
 	}
 	c.mu.Unlock()

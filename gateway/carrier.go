@@ -48,6 +48,8 @@ type carrier struct {
 	shut        atomic.Bool   // closed by its hours; the dispatcher's
 	rate        atomic.Uint64 // the pace's rate, as bits of a float64; the dispatcher's
 	heard       atomic.Bool   // an answer that was no throttle came since the dispatcher looked
+	climbing    climbView     // how the climb after an outage stands
+	bulkHeld    atomic.Bool   // bulk waits for Release
 
 	mu       sync.Mutex // short, never over I/O
 	binds    []*bind    // those that can transmit
@@ -57,9 +59,11 @@ type carrier struct {
 	cleared  []*flight      // their Sending step is durable
 	taken    []*flight      // their Sending step is taken back, durably
 	throttle int            // throttled answers since the dispatcher looked
-	halted   bool           // nothing new is taken
-	started  bool           // start has begun the goroutines
-	stopped  bool           // stop has been called: start does nothing
+	rested   []queue.Lane   // what was set aside of them is on disk
+	outage   outage
+	halted   bool // nothing new is taken
+	started  bool // start has begun the goroutines
+	stopped  bool // stop has been called: start does nothing
 
 	d     dispatcher
 	ratio receiptRatio // the gauges' own
@@ -72,9 +76,11 @@ func newCarrier(g *Gateway, o *Carrier, number uint32) *carrier {
 	}
 	c.ctx, c.cancel = context.WithCancel(g.ctx)
 	c.downSince.Store(time.Now().UnixNano())
+	c.outage = outage{began: time.Now(), first: true, steady: o.Recovery.After}
+	c.climbing.share.Store(math.Float64bits(1))
 	c.corr = newCorrelator(c)
 	c.d = dispatcher{
-		c: c, chooser: newChooser(g.opt.Setup.Shares),
+		c: c, chooser: newChooser(g.opt.Setup.Shares), share: 1,
 		pace: ratelimit.NewPace(ratelimit.PaceOptions{PerSecond: o.Throughput, Burst: o.Burst}),
 	}
 	c.rate.Store(math.Float64bits(o.Throughput))

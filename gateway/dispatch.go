@@ -31,6 +31,9 @@ type dispatcher struct {
 	sm        pdu.SubmitSM
 	buf       writeBuffers
 	split     split
+	share     float64     // of its pace, as far as the climb after an outage has come; 1: there is none
+	partsEach float64     // parts of a message, the mean of about the last 250
+	published time.Time   // when those who watch were last told
 	before    queue.Class // mayPull: only lanes of a class more urgent than this
 }
 
@@ -136,9 +139,14 @@ func (d *dispatcher) listen() {
 	c.told, c.returned, c.cleared, c.taken, c.throttle = nil, nil, nil, nil, 0
 	clear(c.isTold)
 	d.binds, d.halted = c.binds, c.halted
+	back := c.outage
+	c.outage.fresh = false
 	c.mu.Unlock()
 
 	d.learn()
+	if back.fresh && len(d.binds) > 0 {
+		d.cameBack(back)
+	}
 	if throttle > 0 {
 		d.pace.Throttled(d.now)
 	}
@@ -146,6 +154,7 @@ func (d *dispatcher) listen() {
 		c.heard.Store(false)
 		d.pace.Answered(d.now)
 	}
+	d.climb()
 	if rate := math.Float64bits(d.pace.Rate()); rate != c.rate.Load() {
 		c.rate.Store(rate)
 	}
@@ -331,6 +340,9 @@ func (d *dispatcher) takeNext(open *flight, ready int) *flight {
 	d.before = queue.Classes
 	if open != nil {
 		d.before = open.m.Class
+	}
+	if d.c.bulkHeld.Load() {
+		d.before = min(d.before, queue.Bulk)
 	}
 	for n := 0; d.mayBegin(ready); n++ {
 		if n == mostInVain {

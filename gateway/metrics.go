@@ -44,6 +44,8 @@ type metrics struct {
 	carrierWindow   *prometheus.GaugeVec
 	carrierSlots    *prometheus.GaugeVec
 	carrierPace     *prometheus.GaugeVec
+	carrierRecovery *prometheus.GaugeVec
+	carrierBulkHeld *prometheus.GaugeVec
 	carrierSent     *prometheus.CounterVec
 	carrierAnswers  *prometheus.CounterVec
 	carrierLatency  *prometheus.HistogramVec
@@ -96,6 +98,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		carrierWindow:   b.gauge("carrier_window_used", "submit_sm without an answer", "carrier"),
 		carrierSlots:    b.gauge("carrier_window", "submit_sm that may be without an answer, over all bound transmitters", "carrier"),
 		carrierPace:     b.gauge("carrier_pace", "submit_sm per second the carrier is given now; 0: no limit", "carrier"),
+		carrierRecovery: b.gauge("carrier_recovery", "share of its pace that a carrier is given, below 1 while it climbs after an outage", "carrier"),
+		carrierBulkHeld: b.gauge("carrier_bulk_held", "1 while bulk waits for the carrier's release after an outage", "carrier"),
 		carrierSent:     b.counter("carrier_submits_total", "submit_sm sent, parts counted", "carrier"),
 		carrierAnswers:  b.counter("carrier_answers_total", "submit_sm_resp by what their status means", "carrier", "class"),
 		carrierLatency:  b.histogram("carrier_submit_seconds", "from submit_sm to submit_sm_resp", latencyBuckets, "carrier"),
@@ -207,6 +211,8 @@ type carrierMetrics struct {
 	bindsRefused    *prometheus.CounterVec
 	window          prometheus.Gauge
 	pace            prometheus.Gauge
+	recovery        prometheus.Gauge
+	bulkHeld        prometheus.Gauge
 	sent            prometheus.Counter
 	answers         [len(answerNames)]prometheus.Counter
 	latency         prometheus.Observer
@@ -240,7 +246,7 @@ func (m *metrics) carrier(name string) carrierMetrics {
 		unmatched: m.unmatched.With(own), duplicates: m.duplicates.With(own), receiptsRefused: m.receiptsRefused.With(own),
 		mobile: m.mobile.With(own), alerts: m.alerts.With(own), unrecorded: m.unrecorded.With(own), unknown: m.unknown.With(own),
 		asked: counted(m.receiptsAsked.With(own)), finals: counted(m.receiptsFinal.With(own)),
-		ratio: m.receiptRatio.With(own),
+		ratio: m.receiptRatio.With(own), recovery: m.carrierRecovery.With(own), bulkHeld: m.carrierBulkHeld.With(own),
 	}
 	c.observer = newViolationCounter(m.violations, "carrier")
 	c.observer.overWindow = c.receiptsRefused
@@ -418,6 +424,7 @@ func (g *Gateway) setGauges(now time.Time) {
 		c.met.window.Set(float64(c.outstanding.Load()))
 		c.met.slots.Set(float64(c.window.Load()))
 		c.met.pace.Set(c.paceNow())
+		c.setRecoveryGauges()
 		c.met.ratio.Set(c.ratio.next(c.met.asked.n.Load(), c.met.finals.n.Load(), time.Second))
 	}
 	for _, a := range w.accounts {

@@ -237,6 +237,8 @@ type Carrier struct {
 
 	Free    FreeOfCharge
 	Unknown UnknownSubscriber
+
+	Recovery Recovery // after an outage
 }
 
 // FreeOfCharge is how a carrier is told that a message costs its receiver nothing. It
@@ -431,6 +433,7 @@ func (s *Setup) setDefaults(outboxTTL time.Duration) {
 		orDefault(&c.MaxParts, 255)
 		orDefault(&c.Timers, smpp.DefaultTimers)
 		orDefault(&c.Receipts.Wait, defaultReceiptWait)
+		c.Recovery.setDefaults()
 		if c.Transceivers+c.Transmitters+c.Receivers == 0 {
 			c.Transceivers = 1
 		}

@@ -83,6 +83,7 @@ func (g *Gateway) replace(c, next *carrier) {
 	g.leaving.remove(c)
 	if next != nil {
 		next.corr.inherit(c.corr)
+		next.recoverAs(c)
 		next.start()
 		g.tellLanes()
 	}

@@ -86,6 +86,8 @@ type CarrierView struct {
 	Outstanding int64     // submit_sm without an answer
 	Window      int64     // the most there may be
 	Pace        float64   // submit_sm a second now; 0: no limit
+	Recovery    float64   // share of its pace, below 1 while it climbs after an outage
+	BulkHeld    bool      // bulk waits for Release
 	DownSince   time.Time // zero while bound
 }
 
@@ -93,7 +95,7 @@ type CarrierView struct {
 func (g *Gateway) Carriers() []CarrierView {
 	var out []CarrierView
 	for _, c := range g.world.Load().carriers {
-		v := CarrierView{Name: c.name, Outstanding: c.outstanding.Load(), Window: c.window.Load(), Pace: c.paceNow()}
+		v := CarrierView{Name: c.name, Outstanding: c.outstanding.Load(), Window: c.window.Load(), Pace: c.paceNow(), Recovery: c.recovered(), BulkHeld: c.bulkHeld.Load()}
 		c.mu.Lock()
 		v.Binds = len(c.binds)
 		c.mu.Unlock()

@@ -22,11 +22,13 @@ type PaceOptions struct {
 // throttles there, and exactly one at a low rate would lose the lateness of each wake.
 func DefaultPaceBurst(perSecond float64) float64 { return 1 + perSecond/50 }
 
+// LeastMeasured is where a pace without limit starts at the least, in parts a second.
+const LeastMeasured = 10.0
+
 const (
-	leastMeasured = 10.0 // parts a second: where a pace without limit starts at the least
-	liftedAt      = 10.0 // a measured rate is no limit any more at this multiple of it
-	maxStreak     = 6    // doublings of Pause
-	quiet         = 3    // so many Holds without a throttle end a streak as an answer does
+	liftedAt  = 10.0 // a measured rate is no limit any more at this multiple of it
+	maxStreak = 6    // doublings of Pause
+	quiet     = 3    // so many Holds without a throttle end a streak as an answer does
 )
 
 func (o PaceOptions) withDefaults() PaceOptions {
@@ -55,8 +57,8 @@ func (o PaceOptions) withDefaults() PaceOptions {
 // climbs back by itself, never to zero. All binds of the carrier share it; tokens are
 // parts. It is to be kept under its owner's lock.
 //
-// The rate is full x factor. With a configured limit, full is that limit and factor at
-// most 1. Without one there is no rate (full 0) until the first throttle: then full is
+// The rate is full x factor x share. With a configured limit, full is that limit and
+// factor at most 1. share is below 1 only during a climb (ramp.go). Without one there is no rate (full 0) until the first throttle: then full is
 // what went in the second before it, factor climbs past 1, ever faster, and at liftedAt
 // the limit is gone again.
 type Pace struct {
@@ -72,6 +74,7 @@ type Pace struct {
 
 	at   time.Time // factor is as of then
 	sent meter
+	ramp ramp
 }
 
 // NewPace starts at full rate with one token: a process that restarts often must not
@@ -83,24 +86,31 @@ func NewPace(o PaceOptions) *Pace {
 	return p
 }
 
-// limit sets the full rate and the burst that goes with it.
+// limit sets the full rate and the burst that goes with it and with how far a climb has come.
 func (p *Pace) limit(full float64) {
 	p.full = full
 	p.b.burst = p.o.Burst
 	if !(p.b.burst > 0) {
 		p.b.burst = DefaultPaceBurst(full)
 	}
-	p.b.burst = max(1, p.b.burst)
+	p.b.burst = max(1, p.b.burst*p.share())
 	p.b.tokens = min(p.b.tokens, p.b.burst)
 }
 
-func (p *Pace) rate() float64 { return p.full * p.factor }
+func (p *Pace) rate() float64 {
+	if p.ramp.on() {
+		// Throttled at the foot of a climb it still keeps the floor of any other time.
+		return p.full * max(p.factor*p.ramp.share, min(p.o.Floor, p.ramp.share))
+	}
+	return p.full * p.factor
+}
 
 // Rate is the current limit in parts a second, as of the last call that took a time; 0:
 // there is none.
 func (p *Pace) Rate() float64 { return p.rate() }
 
-// Slowed is whether the rate is below what is configured because the carrier throttled.
+// Slowed is whether the rate is below what is configured because the carrier throttled, or
+// because what was measured is the limit still.
 func (p *Pace) Slowed() bool { return p.full > 0 && (p.o.PerSecond == 0 || p.factor < 1) }
 
 // Take takes n tokens and returns 0 if there is at least one and the carrier is not
@@ -120,12 +130,17 @@ func (p *Pace) Take(now time.Time, n int) (wait time.Duration) {
 	return 0
 }
 
-// Wait says how long until Take would take; it takes nothing.
+// Wait says how long until Take would take, or until a climb's next step makes that
+// sooner; it takes nothing.
 func (p *Pace) Wait(now time.Time) time.Duration {
 	p.advance(now)
 	wait := max(0, p.paused.Sub(now))
 	if p.full > 0 {
-		wait = max(wait, p.b.until(p.rate()))
+		token := p.b.until(p.rate())
+		if p.ramp.on() {
+			token = min(token, max(p.ramp.next.Sub(now), 1))
+		}
+		wait = max(wait, token)
 	}
 	return wait
 }
@@ -153,6 +168,9 @@ func (p *Pace) Throttled(now time.Time) (pause time.Duration) {
 		p.streak = 0
 	}
 	p.throttled = later(p.throttled, now)
+	if p.ramp.on() {
+		p.ramp.next = later(p.ramp.next, now.Add(p.ramp.o.Every))
+	}
 	if !p.cut.IsZero() && within(now.Sub(p.cut), p.o.Hold) {
 		return max(0, p.paused.Sub(now))
 	}
@@ -163,7 +181,7 @@ func (p *Pace) Throttled(now time.Time) (pause time.Duration) {
 		if p.full > 0 {
 			measured = min(measured, p.rate())
 		}
-		p.limit(max(leastMeasured, measured))
+		p.limit(max(LeastMeasured, measured))
 		p.factor = 1
 	}
 	p.factor = max(p.o.Floor, p.factor*p.o.Cut)
@@ -191,7 +209,7 @@ func (p *Pace) Set(now time.Time, o PaceOptions) {
 	case o.PerSecond > 0:
 		p.factor = min(1, p.factor)
 		p.limit(o.PerSecond)
-	case was > 0 && p.factor == 1:
+	case was > 0 && p.factor == 1 && !p.ramp.on():
 		p.limit(0)
 	case was > 0:
 		p.limit(was) // no limit from now on, once the throttle is climbed out of
@@ -204,7 +222,17 @@ func (p *Pace) Set(now time.Time, o PaceOptions) {
 // advance brings the factor and the tokens to now. The factor holds still until Hold
 // after the latest throttle, then climbs: by Climb a second up to 1, and past 1 (only
 // where the full rate was measured) by twice Climb of itself a second.
+//
+// A climb's steps on the way are taken each at its time.
 func (p *Pace) advance(now time.Time) {
+	for p.ramp.on() && !now.Before(p.ramp.next) {
+		p.advanceTo(p.ramp.next)
+		p.step()
+	}
+	p.advanceTo(now)
+}
+
+func (p *Pace) advanceTo(now time.Time) {
 	from := p.at
 	if step := now.Sub(from); from.IsZero() || step < -clockJitter {
 		p.reset(now)
@@ -237,6 +265,9 @@ func (p *Pace) reset(now time.Time) {
 	if p.cut.After(now) {
 		p.cut = now
 	}
+	if p.ramp.on() && p.ramp.next.Sub(now) > p.ramp.o.Every {
+		p.ramp.next = now.Add(p.ramp.o.Every)
+	}
 	p.at, p.b.last = now, now
 }
 
@@ -250,7 +281,7 @@ func (p *Pace) climb(s float64) {
 		p.factor = 1
 		s -= need
 	}
-	if p.o.PerSecond > 0 {
+	if p.o.PerSecond > 0 || p.ramp.on() {
 		return
 	}
 	if p.factor *= math.Exp(2 * p.o.Climb * s); p.factor >= liftedAt {
