@@ -1,0 +1,15 @@
+// Package jobs is the hands of what the gateway sends by itself: reminders before a date,
+// and campaigns. What is to be sent, and when, lies in service/reminder and
+// service/campaign; here it is handed to the gateway, and its ends come back.
+//
+//	jobs.go            Jobs: ends and questions of the gateway go to whose they are
+//	campaign.go        Campaigns: who may do what with one, and what it tells
+//	campaign_check.go  the dry run of a file                one goroutine a check, and its workers
+//	campaign_feed.go   rows -> the gateway                  one goroutine a running campaign
+//	campaign_watch.go  what stopped, ended and grew old     one goroutine
+//	campaign_text.go   a row -> its notice (a brain)
+//	metrics.go         what is counted
+//
+// The gateway is made with Jobs as its Options.Jobs, then Jobs is started with the gateway.
+// Close ends the hands and leaves the stores open: ends are told until the gateway is closed.
+package jobs
