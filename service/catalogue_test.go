@@ -16,6 +16,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"masar/number"
 	"masar/service"
 	"masar/smpp/text"
 )
@@ -40,6 +41,8 @@ type exampleFile struct {
 	Agencies []struct {
 		Code, Sender string
 		Name         service.Texts
+		Calendar     string
+		TestNumbers  []number.E164 `yaml:"test_numbers"`
 	}
 	Senders []struct {
 		Name, Agency string
@@ -51,7 +54,7 @@ type exampleFile struct {
 		Name                                                service.Texts
 		QuietHours                                          string `yaml:"quiet_hours"`
 		LeadDays                                            []int  `yaml:"lead_days"`
-		Pilot                                               bool
+		Pilot, Merge                                        bool
 		Domains                                             []string
 		Params                                              []service.Param
 		Template                                            service.Texts
@@ -98,7 +101,8 @@ func exampleOptions(t testing.TB) service.Options {
 		o.Categories = append(o.Categories, service.Category{Name: name, Permitted: windows(t, c.Permitted), SenderSuffix: c.SenderSuffix})
 	}
 	for _, a := range f.Agencies {
-		o.Agencies = append(o.Agencies, service.Agency{Code: a.Code, Name: a.Name, Sender: a.Sender})
+		style, _ := service.DateStyleOf(a.Calendar)
+		o.Agencies = append(o.Agencies, service.Agency{Code: a.Code, Name: a.Name, Sender: a.Sender, Calendar: style, TestNumbers: a.TestNumbers})
 	}
 	for _, s := range f.Senders {
 		sender := service.Sender{Name: s.Name, Agency: s.Agency, AnyCarrier: s.AnyCarrier, Carriers: map[string]service.SenderAt{}}
@@ -123,7 +127,7 @@ func exampleOptions(t testing.TB) service.Options {
 			Class:    known(t, map[string]uint8{"urgent": 0, "normal": 1, "bulk": 2}, s.Class),
 			Validity: validity,
 			Hold:     known(t, map[string]bool{"hold": true, "allow": false}, s.QuietHours),
-			Domains:  s.Domains, LeadDays: s.LeadDays, Pilot: s.Pilot, Params: s.Params,
+			Domains:  s.Domains, LeadDays: s.LeadDays, Pilot: s.Pilot, Merge: s.Merge, Params: s.Params,
 			Text:     service.TextOptions{FoldPresentation: true},
 			Versions: []service.Version{{Number: 1, Text: s.Template}},
 		})
@@ -195,6 +199,9 @@ func TestTheShippedCatalogueIsWholeAndSound(t *testing.T) {
 	for _, w := range c.Warnings() {
 		t.Error("warning:", w.Error())
 	}
+	if !c.Service("WEATH").Merge || c.Agency("civil-affairs").Calendar != service.Hijri || len(c.Service("WEATH").Owner().TestNumbers) == 0 {
+		t.Error("the example shows no merge, no Hijri dates or no test numbers")
+	}
 	pilot := 0
 	for i, s := range c.Services() {
 		if s.Code != o.Services[i].Code {
@@ -205,6 +212,9 @@ func TestTheShippedCatalogueIsWholeAndSound(t *testing.T) {
 		}
 		if s.Pilot {
 			pilot++
+		}
+		if s.Kind == service.ExpiryReminder && len(s.LeadDays) == 0 {
+			t.Errorf("%s has no lead_days: a reminder of it would be due on no day", s.Code)
 		}
 		for _, l := range c.Languages() {
 			if s.Name[l] == "" || c.Agency(s.Agency).Name[l] == "" {

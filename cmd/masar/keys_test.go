@@ -176,7 +176,6 @@ var keyValues = map[string]map[string]string{
 var nobodyReads = map[string]string{
 	"reminders.at": "nobody keeps reminders yet", "reminders.pace": "nobody keeps reminders yet", "reminders.tries": "nobody keeps reminders yet", "reminders.dir": "nobody keeps reminders yet",
 	"campaigns.dir": "nobody runs campaigns yet", "campaigns.release_above": "nobody runs campaigns yet", "campaigns.ahead": "nobody runs campaigns yet", "campaigns.keep": "nobody runs campaigns yet", "campaigns.max": "nobody runs campaigns yet",
-	"carriers[].recovery.after": "no carrier is spared yet", "carriers[].recovery.from": "no carrier is spared yet", "carriers[].recovery.step": "no carrier is spared yet", "carriers[].recovery.every": "no carrier is spared yet", "carriers[].recovery.hold_bulk": "no carrier is spared yet",
 	"ported.max_shrink": "it is asked while the table is read: TestAPortedTableThatShrinksIsRefused",
 }
 

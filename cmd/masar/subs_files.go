@@ -8,11 +8,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"masar/admin"
 )
@@ -74,7 +72,7 @@ was, and the same file sent again is not counted twice.`,
 				return err
 			}
 			defer file.Close()
-			i := importing{f: &f, line: newStatusLine(cmd.ErrOrStderr())}
+			i := importing{f: &f, line: newProgress(cmd.ErrOrStderr())}
 			job, err := i.run(cmd.Context(), path+"?"+q.Encode(), file, size, wait)
 			i.line.end()
 			if err != nil {
@@ -117,7 +115,7 @@ func openUpload(name string, in io.Reader) (file io.ReadCloser, size int64, err 
 // importing is one file on its way into the registry.
 type importing struct {
 	f    *apiFlags
-	line *statusLine
+	line *progress
 }
 
 const jobPoll = 200 * time.Millisecond
@@ -127,7 +125,7 @@ func (i *importing) run(ctx context.Context, path string, file io.Reader, size i
 	var job admin.BulkJob
 	body := &countingReader{r: file, each: func(n int64) {
 		if size > 0 {
-			i.line.say("sending %s of %s, %d%%", octetsOf(n), octetsOf(size), n*100/size)
+			i.line.at(float64(n)/float64(size), "sending %s of %s", octetsOf(n), octetsOf(size))
 		} else {
 			i.line.say("sending %s", octetsOf(n))
 		}
@@ -148,19 +146,19 @@ func (i *importing) run(ctx context.Context, path string, file io.Reader, size i
 		if err := i.f.call(ctx, http.MethodGet, "/v1/bulk/"+job.ID, &job); err != nil {
 			return job, err
 		}
-		i.line.say("%s", jobProgress(&job))
+		i.line.at(job.Progress, "%s", jobProgress(&job))
 	}
 	return job, nil
 }
 
 // jobProgress is a job in one line.
 func jobProgress(j *admin.BulkJob) string {
-	s := fmt.Sprintf("%s rows, %.0f%%", whole(j.Rows), j.Progress*100)
+	s := whole(j.Rows) + " rows"
 	if j.Rate > 0 {
 		s += fmt.Sprintf(", %s/s", whole(int64(j.Rate)))
 	}
 	if j.Left != nil {
-		s += fmt.Sprintf(", %.0f s left", *j.Left)
+		s += ", " + lasting(time.Duration(*j.Left*float64(time.Second))) + " left"
 	}
 	return s + ", bad " + whole(j.Bad)
 }
@@ -276,7 +274,7 @@ func printJobs(w io.Writer, jobs []admin.BulkJob) {
 	for _, j := range jobs {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", j.ID, j.Kind, j.State, whole(j.Rows), whole(j.Good), whole(j.Bad), moment(j.Created))
 		if !jobOver(&j) {
-			fmt.Fprintf(w, "\t%s\n", jobProgress(&j))
+			fmt.Fprintf(w, "\t%.0f%%, %s\n", j.Progress*100, jobProgress(&j))
 		}
 		if j.Error != "" {
 			fmt.Fprintf(w, "\t%s\n", j.Error)
@@ -330,43 +328,4 @@ func octetsOf(n int64) string {
 		return fmt.Sprintf("%d KiB", n>>10)
 	}
 	return fmt.Sprintf("%d octets", n)
-}
-
-// statusLine shows how something goes: on a terminal one line that changes, elsewhere a
-// line every ten seconds.
-type statusLine struct {
-	w     io.Writer
-	tty   bool
-	every time.Duration
-	last  time.Time
-	shown bool
-}
-
-func newStatusLine(w io.Writer) *statusLine {
-	s := &statusLine{w: w, every: 10 * time.Second, last: time.Now()}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		s.tty, s.every = true, 100*time.Millisecond
-	}
-	return s
-}
-
-func (s *statusLine) say(format string, args ...any) {
-	now := time.Now()
-	if now.Sub(s.last) < s.every {
-		return
-	}
-	s.last = now
-	text := strings.TrimSpace(fmt.Sprintf(format, args...))
-	if s.tty {
-		fmt.Fprintf(s.w, "\r\x1b[K%s", text)
-		s.shown = true
-		return
-	}
-	fmt.Fprintln(s.w, text)
-}
-
-func (s *statusLine) end() {
-	if s.shown {
-		fmt.Fprint(s.w, "\r\x1b[K")
-	}
 }
