@@ -67,6 +67,7 @@ type carrier struct {
 
 	d     dispatcher
 	ratio receiptRatio // the gauges' own
+	wire  aloft        // what is out, for whoever counts it
 }
 
 func newCarrier(g *Gateway, o *Carrier, number uint32) *carrier {
@@ -218,7 +219,7 @@ func (g *Gateway) stirGroups(c *carrier) {
 const soon = 50 * time.Millisecond
 
 func (c *carrier) health(now time.Time) route.Health {
-	h := route.Health{Paused: c.shut.Load(), PerSecond: c.opt.Throughput}
+	h := route.Health{Paused: c.shut.Load() || c.g.halts.set.Load().stopsCarrier(c.number), PerSecond: c.opt.Throughput}
 	if since := c.downSince.Load(); since != 0 {
 		h.DownSince = time.Unix(0, since)
 		return h

@@ -26,6 +26,8 @@ type clearance struct {
 	err   error       // the registry could not be read
 	here  Refusal     // it may, but not over the carrier that asks
 	rules *rules      // what was asked; nil: of no service
+
+	halted *haltSet // they have stopped it, and nothing else was asked; nil: none has
 }
 
 // free tells whether nothing keeps the message.

@@ -36,6 +36,7 @@ func (g *Gateway) startClockwork() {
 	g.wg.Go(func() { g.clock("overdue", overdueEvery, promoteMost, queue.Overdue, g.overdue, nil) })
 	a := &adoption{g: g}
 	g.wg.Go(func() { g.clock("orphaned", orphanEvery, orphanMost, queue.Orphaned, a.adopt, nil) })
+	g.wg.Go(g.returnHalted)
 	g.wg.Go(g.gauges)
 }
 
@@ -112,16 +113,17 @@ func (p *promotion) promote(ctx context.Context, claims []queue.Claim, now time.
 	steps := make([]queue.Step, 0, len(claims))
 	w := g.world.Load()
 	p.fed = map[queue.Lane]struct{}{}
+	claims, moved := g.setAsideDue(ctx, w, claims, now), len(claims)
 	for _, c := range claims {
 		steps = append(steps, p.step(ctx, w, c, now))
 	}
 	g.commitAll(ctx, steps)
-	return len(steps)
+	return moved
 }
 
 func (p *promotion) step(ctx context.Context, w *world, c queue.Claim, now time.Time) queue.Step {
 	g, m := p.g, c.M
-	fresh := c.Why == queue.WaitSchedule || c.Why == queue.WaitHours
+	fresh := c.Why == queue.WaitSchedule || c.Why == queue.WaitHours || c.Why == queue.WaitHalted && len(m.Answers) == 0
 	switch {
 	case m.Expires <= queue.At(now):
 		return g.finalStep(c, pdu.StateExpired, "expired", now)

@@ -35,6 +35,8 @@ type dispatcher struct {
 	partsEach float64     // parts of a message, the mean of about the last 250
 	published time.Time   // when those who watch were last told
 	before    queue.Class // mayPull: only lanes of a class more urgent than this
+
+	resting []queue.Lane // of which a batch is being set aside (haltside.go)
 }
 
 const (
@@ -135,8 +137,8 @@ func (d *dispatcher) lookAgain(at time.Time) {
 func (d *dispatcher) listen() {
 	c := d.c
 	c.mu.Lock()
-	told, returned, cleared, taken, throttle := c.told, c.returned, c.cleared, c.taken, c.throttle
-	c.told, c.returned, c.cleared, c.taken, c.throttle = nil, nil, nil, nil, 0
+	told, returned, cleared, taken, throttle, rested := c.told, c.returned, c.cleared, c.taken, c.throttle, c.rested
+	c.told, c.returned, c.cleared, c.taken, c.throttle, c.rested = nil, nil, nil, nil, 0, nil
 	clear(c.isTold)
 	d.binds, d.halted = c.binds, c.halted
 	back := c.outage
@@ -170,6 +172,7 @@ func (d *dispatcher) listen() {
 	}
 	d.announced -= len(cleared) + len(taken)
 	d.open = append(d.open, cleared...)
+	d.obey(rested)
 	if len(d.open) > 0 && (len(d.binds) == 0 || d.halted) {
 		d.moveOn()
 	}
@@ -370,7 +373,7 @@ func (d *dispatcher) takeNext(open *flight, ready int) *flight {
 
 // mayPull asks the lane's group whether this carrier may take from it now.
 func (d *dispatcher) mayPull(l queue.Lane) bool {
-	if l.Class >= d.before {
+	if l.Class >= d.before || d.rests(l) || d.c.g.halts.set.Load().stopsLane(l, d.c.number) {
 		return false
 	}
 	grp := d.c.g.world.Load().groups[l.Group()]

@@ -28,6 +28,7 @@ type flight struct {
 	split split
 	todo  []uint8 // parts still to be sent, in order; the dispatcher's
 	gone  bool    // the dispatcher has given its claim away
+	wired bool    // the carrier's wire has it; the dispatcher's
 	lost  bool    // a session ended with something of it unanswered; the dispatcher's
 	ends  uint8   // how many sessions did; the dispatcher's until the flight is gone
 	parts []flightPart
@@ -73,6 +74,8 @@ func (d *dispatcher) begin(claim queue.Claim, lane queue.Lane) *flight {
 		c.corr.end(f, ending{state: pdu.StateExpired, err: "expired"})
 		return nil
 	case claim.Unsure != 0 && c.corr.afterRestart(f):
+		return nil
+	case d.stopsHere(w, f, lane):
 		return nil
 	case d.begunElsewhere(f, lane):
 		return nil
@@ -170,6 +173,10 @@ func (f *flight) source() string {
 func (d *dispatcher) stillMay(f *flight) bool {
 	g := d.c.g
 	w := g.world.Load()
+	if set := g.halts.set.Load(); set.stops(w, f.m, d.c.number) {
+		d.stopFlight(f, set)
+		return false
+	}
 	first := len(f.todo) == len(f.parts) // then nothing is out, and the message the dispatcher's
 	if g.unchanged(w, &f.asked) && (!first || f.asked.at.Equal(d.now)) {
 		return true
@@ -346,6 +353,7 @@ func (d *dispatcher) sendPart(f *flight) bool {
 		return true
 	}
 	d.c.outstanding.Add(1)
+	d.c.wire.add(f, d.c.window.Load())
 	if _, err := f.bind.current.Load().Send(pdu.CmdSubmitSM, &d.sm, p); err != nil {
 		d.c.outstanding.Add(-1)
 		d.takenBack(f)

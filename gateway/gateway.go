@@ -22,6 +22,9 @@
 //	notice.go     messages that the gateway makes itself
 //	desk.go       query_sm, cancel_sm, replace_sm                          one goroutine
 //	clockwork.go  due, expired, overdue, orphaned                          one goroutine a job
+//	halt.go       halts, haltfile.go where they are kept, haltset.go what they hold (a brain)
+//	haltside.go   a halt -> messages set aside, and back                   one goroutine
+//	haltcount.go  counts of a scope, haltcancel.go its end
 //	unknown.go    unknown subscribers -> the registry                      one goroutine
 //	uncertain.go  submits without an answer, for an operator
 //
@@ -63,6 +66,8 @@ type Gateway struct {
 	unsure  uncertainList
 	unasked trouble // the registry fails
 	unknown *unknownNotes
+
+	halts halts
 
 	gone *account // stands for accounts that left the configuration
 
@@ -121,6 +126,9 @@ func (g *Gateway) start(ctx context.Context) error {
 		return err
 	}
 	g.world.Store(w)
+	if err := g.startHalts(ctx, w); err != nil {
+		return err
+	}
 	g.store.Groups(func(group uint16) bool { return g.world.Load().groups[group] != nil })
 	g.onStop("carriers", 3*unbindWait, func(ctx context.Context) error {
 		return errors.Join(closeCarriers(ctx, g.world.Load().carriers), waitFor(&g.leaving.wg, 3*unbindWait))

@@ -38,6 +38,7 @@ type metrics struct {
 	stops            [refusalCount + 1]prometheus.Counter // those of stopReasons
 	holds            prometheus.Counter
 	unknownDropped   prometheus.Counter
+	haltMetrics
 
 	carrierBinds    *prometheus.GaugeVec
 	carrierRefused  *prometheus.CounterVec
@@ -133,6 +134,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	for _, why := range stopReasons {
 		m.stops[why] = stops.WithLabelValues(why.String())
 	}
+	m.haltMetrics = newHaltMetrics(b)
 	m.inbox = newInboxMetrics(b)
 	ends := b.counter("messages_ended_total", "messages that the gateway itself ended, by state", "state")
 	for st := range m.ends {
@@ -420,6 +422,7 @@ func (g *Gateway) setGauges(now time.Time) {
 		}
 		g.met.queueOldest.WithLabelValues(labels...).Set(age)
 	}
+	g.setHaltGauges(w)
 	for _, c := range w.carriers {
 		c.met.window.Set(float64(c.outstanding.Load()))
 		c.met.slots.Set(float64(c.window.Load()))

@@ -35,6 +35,7 @@ type Options struct {
 	SystemID    string // what bind_resp says; default "masar"
 	Timers      smpp.Timers
 	MaxPDU      int           // octets; default 68 KiB
+	HaltFile    string        // where halts are kept over a restart; empty: nowhere
 	Drain       time.Duration // longest wait for windows at shutdown; default 10s, negative: none
 	OutboxTTL   time.Duration // default 72h
 	ShowText    bool          // message text in the log, where each message is logged (debug)

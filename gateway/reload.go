@@ -41,6 +41,7 @@ func (g *Gateway) Reload(ctx context.Context, s Setup) error {
 		}
 	}
 	g.world.Store(after)
+	g.halts.stir() // agencies may have other services
 	g.retire(ctx, before, after)
 	for _, c := range after.carriers {
 		c.wakeUp() // weights and shares may be new
@@ -109,6 +110,15 @@ func (l *leaving) remove(c *carrier) {
 	l.all = slices.DeleteFunc(l.all, func(other *carrier) bool { return other == c })
 	l.mu.Unlock()
 	l.wg.Done()
+}
+
+// each calls f with every one of them.
+func (l *leaving) each(f func(*carrier)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.all {
+		f(c)
+	}
 }
 
 // open counts what is on the wire or half sent.

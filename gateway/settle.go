@@ -295,6 +295,10 @@ func (k *correlator) elsewhere(f *flight, st pdu.Status) {
 
 // keep takes a message that may not leave now to where it waits or ends. Any goroutine.
 func (k *correlator) keep(w *world, f *flight, c *clearance, now time.Time) {
+	if c.halted != nil {
+		k.halted(w, f, c.halted)
+		return
+	}
 	k.commit(f, k.c.g.kept(w, f.claim, c, now))
 }
 
