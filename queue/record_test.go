@@ -24,6 +24,7 @@ func sample(n uint64) *Message {
 		Template: text(16), Marker: text(20), Person: [16]byte{byte(n), 1, 15: 2},
 		Personal: n%3 == 0, System: n%5 == 0, Stretch: n%7 == 0,
 		Body: octets(65535), TLVs: octets(300), Text: octets(80),
+		Job:   Job{Kind: CampaignJob, Number: r.Uint64(), Item: uint64(r.Uint32())},
 		Tries: 3, Attempt: 4, Barred: 5, LastErr: pdu.Status(r.Uint32()), Extra: octets(20),
 	}
 	for i := range r.IntN(4) + 1 {
@@ -50,6 +51,17 @@ func TestARecordGivesBackWhatWasWritten(t *testing.T) {
 		if !reflect.DeepEqual(&got, want) {
 			t.Fatalf("message:\ngot  %+v\nwant %+v", got, want)
 		}
+		var head Message
+		if err := DecodeMessageHead(b, &head); err != nil {
+			t.Fatal(err)
+		}
+		if head.Body != nil {
+			t.Error("a head has a body")
+		}
+		head.Body = got.Body
+		if !reflect.DeepEqual(&head, want) {
+			t.Fatalf("head:\ngot  %+v\nwant %+v", head, want)
+		}
 		if at, err := MessageExpires(b); err != nil || at != want.Expires {
 			t.Errorf("MessageExpires: %v, %v", at, err)
 		}
@@ -67,6 +79,9 @@ func TestADeliveryGivesBackWhatWasWritten(t *testing.T) {
 		m := sample(n)
 		want := &Delivery{Account: 7, Seq: 9, Kind: Mobile, Message: m.ID, Created: m.Accepted, Expires: m.Expires, ServiceType: m.ServiceType,
 			Source: m.Source, Dest: m.Dest, ESMClass: 4, ProtocolID: 1, DataCoding: 8, ShortMessage: m.Body, TLVs: m.TLVs, Extra: m.Extra}
+		if n%2 == 1 {
+			want.Kind, want.Job, want.State, want.Err = JobEnd, m.Job, pdu.StateRejected, "not_enrolled"
+		}
 		got := Delivery{Account: 7, Seq: 9, Origin: "gone"}
 		if err := DecodeDelivery(AppendDelivery(nil, want), &got); err != nil {
 			t.Fatal(err)
@@ -89,6 +104,9 @@ func TestHistoryHasNoBodyAndNoText(t *testing.T) {
 	var got Message
 	if err := DecodeFacts(b, &f, &got); err != nil {
 		t.Fatal(err)
+	}
+	if at, err := FactsEnded(b); err != nil || at != want.Ended {
+		t.Errorf("FactsEnded: %v, %v", at, err)
 	}
 	if !reflect.DeepEqual(f, want) {
 		t.Errorf("facts %+v, want %+v", f, want)
@@ -116,6 +134,31 @@ func TestARecordThatIsCutShortIsRefused(t *testing.T) {
 	}
 }
 
+func TestFieldsThisProgramDoesNotKnowAreRefused(t *testing.T) {
+	plain := &Message{ID: 1, Expires: 1, Job: Job{Kind: ReminderJob, Number: 2, Item: 3}}
+	plain.Shown = plain.ID.String()
+	b := AppendMessage(nil, plain)
+	tail := []byte{byte(moreJob), byte(ReminderJob), 2, 3} // nothing follows the job of such a message
+	at := bytes.LastIndex(b, tail)
+	if at != len(b)-len(tail) {
+		t.Fatalf("the record ends in %x, want %x", b[len(b)-len(tail):], tail)
+	}
+	b[at] |= 2
+	if err := DecodeMessage(b, new(Message)); !errors.Is(err, ErrRecord) || !strings.Contains(err.Error(), "unknown flags 2") {
+		t.Errorf("a further field: %v", err)
+	}
+	b[at] = 0 // announced, and none there: what remains is somebody else's
+	var got Message
+	if err := DecodeMessage(b, &got); err != nil || got.Job != (Job{}) || !bytes.Equal(got.Extra, tail[1:]) {
+		t.Errorf("no further field: %v, %+v", err, got)
+	}
+	d := AppendDelivery(nil, &Delivery{Kind: JobEnd, Job: plain.Job})
+	d[3] |= 8
+	if err := DecodeDelivery(d, new(Delivery)); !errors.Is(err, ErrRecord) {
+		t.Errorf("a delivery's: %v", err)
+	}
+}
+
 func TestEncodingAMessageDoesNotAllocate(t *testing.T) {
 	m := sample(2)
 	b := make([]byte, 0, 128<<10)
@@ -133,6 +176,13 @@ func FuzzDecodeMessage(f *testing.F) {
 		if DecodeMessage(b, &m) != nil {
 			return
 		}
+		var head Message
+		if err := DecodeMessageHead(b, &head); err != nil {
+			t.Fatal(err)
+		}
+		if head.Body = m.Body; !reflect.DeepEqual(head, m) {
+			t.Fatalf("read %+v\nhead %+v", m, head)
+		}
 		if err := DecodeMessage(AppendMessage(nil, &m), &again); err != nil || !reflect.DeepEqual(m, again) {
 			t.Fatalf("%v\nread     %+v\nreread   %+v", err, m, again)
 		}
@@ -140,6 +190,7 @@ func FuzzDecodeMessage(f *testing.F) {
 }
 
 func FuzzDecodeDelivery(f *testing.F) {
+	f.Add(AppendDelivery(nil, &Delivery{Kind: JobEnd, Message: 1, Job: Job{ReminderJob, 1 << 40, 2}, State: pdu.StateRejected, Err: "halted"}))
 	f.Add(AppendDelivery(nil, &Delivery{Message: 1, Source: Address{1, 1, "966"}, ShortMessage: []byte("id:1"), TLVs: []byte{1, 2}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var d, again Delivery
@@ -159,6 +210,9 @@ func FuzzDecodeFacts(f *testing.F) {
 		var m, m2 Message
 		if DecodeFacts(b, &facts, &m) != nil {
 			return
+		}
+		if at, err := FactsEnded(b); err != nil || at != facts.Ended {
+			t.Fatalf("FactsEnded: %v, %v, want %v", at, err, facts.Ended)
 		}
 		m.Body, m.Text, m.TLVs, m.Answers = nil, nil, nil, nil
 		if err := DecodeFacts(AppendFacts(nil, &facts, &m), &again, &m2); err != nil || !reflect.DeepEqual(facts, again) || !reflect.DeepEqual(m, m2) {

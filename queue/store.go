@@ -182,7 +182,7 @@ type Store interface {
 
 	// Survey tells of many messages, each of them once, as they were at one moment: first
 	// all that wait, in lanes and aside, then what s asks for. It reads them one after the
-	// other, in bounded memory: some seconds for each million. The View is each's until it
+	// other, in bounded memory: about a second for each million. The View is each's until it
 	// returns; its M is without Body, its Parts are what one row tells (of a message sent in
 	// several parts the one answered last). each says whether to go on; of the Store it may
 	// call Name only.

@@ -11,15 +11,18 @@
 //	message.go     what the tests accept, send and compare
 //	rig.go         one opened store with its clock, its feed and the way to restart it
 //	accept.go      new messages: durable, visible, numbered, once
+//	job.go         messages of jobs, their ends, ByOnce
 //	lane.go        order, backlog, Watch
 //	claim.go       who owns a message
 //	side.go        what waits for a moment or an operator
+//	halted.go      what a halt has set aside
 //	part.go        answers of the carrier, attempts
 //	final.go       the end of a message
 //	correlate.go   receipts and what they refer to
 //	outbox.go      towards the client
 //	sweep.go       Overdue, Expired, Orphaned
 //	find.go        Find, ByShown, Matching
+//	survey.go      Survey
 //	mobile.go      mobile-originated parts, unmatched receipts
 //	name.go        numbers of names
 //	room.go        depths and room
@@ -27,7 +30,7 @@
 //	cut.go         power cuts
 //	crowd.go       many goroutines at once and the law of conservation
 //	reader.go      readers, a lane at the edge of the read-ahead, and a clockwork, each beside a busy carrier
-//	model.go       a model beside the store, thousands of random moves (moves.go, moves_client.go)
+//	model.go       a model beside the store, thousands of random moves (moves*.go)
 //	bench.go       BenchStraight, BenchWholeLife
 //
 // Nothing here sleeps: what takes time is awaited by Done or Watch, with a deadline that

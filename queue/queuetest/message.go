@@ -26,12 +26,17 @@ func aside(account uint32, class queue.Class) queue.Lane {
 func (r *rig) message(account uint32, class queue.Class) *queue.Message {
 	r.made++
 	n := r.made
+	var job queue.Job
+	if n%3 == 0 {
+		job = queue.Job{Kind: queue.JobKind(n % 2), Number: uint64(n), Item: uint64(n) << 40}
+	}
 	return &queue.Message{
 		Account: account, Class: class,
 		Accepted: r.clock.at(), Expires: r.clock.in(48 * time.Hour),
 		Source:      queue.Address{TON: 5, NPI: 0, Addr: "AHWAL"},
 		Dest:        queue.Address{TON: 1, NPI: 1, Addr: fmt.Sprintf("9665%08d", n)},
 		DestWritten: queue.Address{TON: 2, NPI: 1, Addr: fmt.Sprintf("05%08d", n)},
+		Job:         job,
 		ServiceType: "IDNEW", ESMClass: 0x03, ProtocolID: 0x41, Priority: 2,
 		RegisteredDelivery: 1, DataCoding: 8,
 		Body: fmt.Appendf(nil, "\x06\x27message %d\x00\xff", n),

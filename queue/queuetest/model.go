@@ -138,6 +138,7 @@ var moveTable = []struct {
 	{2, "sending", (*model).sendingOne},
 	{6, "claim by id", (*model).claimByID},
 	{7, "due", (*model).dueSome},
+	{3, "halted", (*model).haltedRound},
 	{2, "overdue", (*model).overdueAll},
 	{2, "expired", (*model).expiredAll},
 	{12, "receipt", (*model).receiptOne},
@@ -148,6 +149,8 @@ var moveTable = []struct {
 	{3, "deliver", (*model).deliverOne},
 	{2, "mobile", (*model).mobileOne},
 	{1, "name", (*model).nameOne},
+	{1, "by once", (*model).byOnceOne},
+	{1, "survey", (*model).surveyAll},
 	{4, "repeat", (*model).repeatOne},
 	{6, "clock", (*model).moveClock},
 	{1, "restart", (*model).restartStore},
@@ -277,13 +280,16 @@ func (g *model) cutPower()     { g.crash(g.rng.IntN(3) * 50); g.unclaim(); g.che
 
 func (g *model) checkDepths() {
 	g.Helper()
-	want := map[any]int64{}
+	want, halted := map[any]int64{}, int64(0)
 	for _, f := range g.all {
 		switch f.stage {
 		case queue.Waiting:
 			want[f.lane]++
 		case queue.Aside:
 			want[aside(f.m.Account, f.m.Class)]++
+			if f.why == queue.WaitHalted {
+				halted++
+			}
 		}
 	}
 	for account, rows := range g.outbox {
@@ -300,6 +306,9 @@ func (g *model) checkDepths() {
 	for k, n := range want {
 		g.bad("depth of %v is 0, want %d", k, n)
 	}
+	if n := g.haltedDepth(); n != halted {
+		g.bad("%d are halted, want %d", n, halted)
+	}
 }
 
 // checkSome finds a few messages; checkAll finds every one.
@@ -315,6 +324,7 @@ func (g *model) checkAll() {
 	for _, f := range g.all {
 		g.checkFind(f)
 	}
+	g.surveyAll()
 }
 
 func (g *model) checkFind(f *record) {
@@ -332,6 +342,9 @@ func (g *model) checkFind(f *record) {
 	}
 	if v.Stage != f.stage || v.State != state {
 		g.bad("Find(%v): stage %d, state %v, want %d, %v", f.m.ID, v.Stage, v.State, f.stage, state)
+	}
+	if (f.stage == queue.Waiting || f.stage == queue.Aside && f.why != queue.WaitSchedule) && v.Lane != f.lane {
+		g.bad("Find(%v) at stage %d: lane %v, want %v", f.m.ID, f.stage, v.Lane, f.lane)
 	}
 	if f.stage == queue.Aside && (v.Why != f.why || v.Until != f.until) {
 		g.bad("Find(%v): waits for %v until %v, want %v until %v", f.m.ID, v.Why, v.Until, f.why, f.until)

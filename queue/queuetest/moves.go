@@ -167,8 +167,11 @@ func (g *model) waitOne() {
 		return
 	}
 	w := &queue.Wait{Claim: f.claim, Until: g.clock.in(time.Duration(g.rng.IntN(100)) * time.Second), Why: queue.Why(g.rng.IntN(3)), Lane: g.laneOf(f)}
-	if g.rng.IntN(6) == 0 {
+	switch g.rng.IntN(6) {
+	case 0:
 		w.Until, w.Why = 0, queue.WaitHeld
+	case 1, 2:
+		w.Until, w.Why = f.m.Expires, queue.WaitHalted
 	}
 	g.progress(f)
 	f.keep()

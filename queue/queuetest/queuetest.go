@@ -51,8 +51,8 @@ type test struct {
 // test itself when it cannot open; the suite closes what it opened.
 func Run(t *testing.T, open func(t *testing.T, e Env) queue.Store) {
 	for _, group := range [][]test{
-		acceptTests, laneTests, claimTests, sideTests, partTests, finalTests, correlateTests, outboxTests,
-		sweepTests, findTests, mobileTests, nameTests, roomTests, closeTests, cutTests, crowdTests, modelTests,
+		acceptTests, jobTests, laneTests, claimTests, sideTests, haltedTests, partTests, finalTests, correlateTests, outboxTests,
+		sweepTests, findTests, surveyTests, mobileTests, nameTests, roomTests, closeTests, cutTests, crowdTests, modelTests,
 	} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
