@@ -7,6 +7,7 @@
 //	store.go     Open: campaigns in memory, their rows on disk
 //	load.go      a file into the store, duplicates found by sorting
 //	feed.go      rows on their way: handed over, ended, stopped
+//	view.go      View, Tested: what is told of a campaign
 //	report.go    every row and its end as CSV
 //
 // A row is known by the line of the file it stands in. Rows are written once; beside them
