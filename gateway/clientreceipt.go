@@ -53,7 +53,11 @@ func (o *Account) receiptID(m *queue.Message) string {
 }
 
 // clientReceipt is the receipt of a message's end; nil when its client did not ask for it.
+// The end of a job's message goes to the jobs.
 func (g *Gateway) clientReceipt(m *queue.Message, st pdu.State, err string, at time.Time) *queue.Delivery {
+	if ofJob(m) {
+		return g.jobEnd(m, st, err, at)
+	}
 	if !wantsFinal(m.RegisteredDelivery, st) {
 		return nil
 	}
@@ -136,9 +140,9 @@ func excerpt(m *queue.Message, codings text.Codings) []byte {
 	return b
 }
 
-// wantsEachPart tells whether an account gets one receipt for each part of a message
+// wantsEachPart tells whether a message's account gets one receipt for each part of it
 // instead of one for the whole.
-func (g *Gateway) wantsEachPart(account uint32) bool {
-	a := g.world.Load().byNumber[account]
-	return a != nil && a.opt.Load().Receipts.PerPart
+func (g *Gateway) wantsEachPart(m *queue.Message) bool {
+	a := g.world.Load().byNumber[m.Account]
+	return !ofJob(m) && a != nil && a.opt.Load().Receipts.PerPart
 }

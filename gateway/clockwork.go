@@ -137,6 +137,9 @@ func (p *promotion) step(ctx context.Context, w *world, c queue.Claim, now time.
 			// its person is then it is asked when it is due.
 			return &queue.Wait{Claim: c, Until: m.Due, Why: queue.WaitSchedule, Lane: c.Lane}
 		}
+		if ofJob(m) {
+			m.World = 0 // what it says is not asked before it leaves
+		}
 	}
 	lane := c.Lane
 	if fresh || w.groups[lane.Group()] == nil {

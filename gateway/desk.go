@@ -222,7 +222,8 @@ func (d *desk) destination(a *account, written []byte) string {
 }
 
 // replace answers replace_sm: new text, and new times where they are given; the
-// data_coding and the destination hold (flow.md 3). The message goes to its lane's tail.
+// data_coding and the destination hold (flow.md 3). The message goes to its lane's tail. What
+// a job's message says is the job's to change.
 func (d *desk) replace(ctx context.Context, c *client, q *pdu.ReplaceSM, r smpp.Reply) {
 	id, ok := d.find(ctx, c.account, q.MessageID)
 	if !ok {
@@ -235,7 +236,7 @@ func (d *desk) replace(ctx context.Context, c *client, q *pdu.ReplaceSM, r smpp.
 		return
 	}
 	o, w := c.account.opt.Load(), d.g.world.Load()
-	if len(claim.M.Answers) > 0 || !w.wrote(o, q.Source.Addr, claim.M) {
+	if len(claim.M.Answers) > 0 || ofJob(claim.M) || !w.wrote(o, q.Source.Addr, claim.M) {
 		d.g.store.Release(claim)
 		r.Send(pdu.ESME_RREPLACEFAIL, nil)
 		return
@@ -361,7 +362,7 @@ func (d *desk) present(ctx context.Context, s *submission) (queue.Claim, bool) {
 		if err != nil {
 			continue
 		}
-		if len(claim.M.Answers) == 0 {
+		if len(claim.M.Answers) == 0 && !ofJob(claim.M) {
 			return claim, true
 		}
 		d.g.store.Release(claim)

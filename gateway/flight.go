@@ -123,6 +123,7 @@ func (d *dispatcher) begin(claim queue.Claim, lane queue.Lane) *flight {
 // and over a sender's end, but not to somebody who may not get it, nor to another number.
 func (d *dispatcher) mayLeave(w *world, f *flight) bool {
 	c, m := d.c, f.m
+	stale := c.g.stale(w, m, d.now)
 	keeps := c.g.clear(c.g.ctx, w, m, d.now)
 	begun := len(m.Answers) > 0
 	if begun {
@@ -131,6 +132,12 @@ func (d *dispatcher) mayLeave(w *world, f *flight) bool {
 	if !keeps.free() {
 		c.corr.keep(w, f, &keeps, d.now)
 		return false
+	}
+	if stale {
+		if step := c.g.freshStep(w, f.claim, keeps.rules, d.now); step != nil {
+			c.corr.commit(f, step)
+			return false
+		}
 	}
 	f.asked = checkedOf(m, d.now)
 	if keeps.rules == nil || w.isTest(m.Dest.Addr) {

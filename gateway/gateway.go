@@ -19,7 +19,9 @@
 //	outbox.go     outbox -> deliver_sm to the account                      one goroutine an account
 //	mobile.go     mobile-originated deliver_sm -> an account's outbox      one goroutine
 //	inbox.go      messages to short codes -> the registry, and answers     one goroutine
-//	notice.go     messages that the gateway makes itself
+//	notice.go     messages that the gateway makes itself, jobnotice.go those of jobs
+//	job.go        ends of jobs' messages -> Jobs                           one goroutine
+//	jobfresh.go   what such a message says when it leaves
 //	desk.go       query_sm, cancel_sm, replace_sm                          one goroutine
 //	clockwork.go  due, expired, overdue, orphaned                          one goroutine a job
 //	halt.go       halts, haltfile.go where they are kept, haltset.go what they hold (a brain)
@@ -59,12 +61,14 @@ type Gateway struct {
 	desk    *desk
 	mobile  *mobile
 	inbox   *inbox
+	teller  *teller
 
 	readiness atomic.Int32 // see Ready
 	closing   atomic.Bool  // no new submits
 
 	unsure  uncertainList
 	unasked trouble // the registry fails
+	unsaid  trouble // a job fails to say what its message says
 	unknown *unknownNotes
 
 	halts halts
@@ -120,6 +124,9 @@ func (g *Gateway) start(ctx context.Context) error {
 	g.mobile = newMobile(g)
 	g.inbox = newInbox(g)
 	g.unknown = newUnknownNotes(g)
+	if g.teller, err = newTeller(ctx, g); err != nil {
+		return fmt.Errorf("number of the jobs' outbox: %w", err)
+	}
 	g.gone = newAccount(g, goneAccount(&g.opt), 0)
 	w, err := g.build(ctx, g.opt.Setup, nil)
 	if err != nil {
@@ -143,6 +150,7 @@ func (g *Gateway) start(ctx context.Context) error {
 	g.wg.Go(g.mobile.run)
 	g.wg.Go(g.inbox.run)
 	g.wg.Go(g.unknown.run)
+	g.wg.Go(g.teller.run)
 	g.startClockwork()
 	g.store.Watch(g.laneHas, g.outboxHas)
 
@@ -325,6 +333,10 @@ func (g *Gateway) supersede(carrier uint32, id queue.ID) {
 
 // outboxHas is the store's feed: an account's outbox has something. Runs on the committer.
 func (g *Gateway) outboxHas(account uint32) {
+	if account == g.teller.number {
+		g.teller.wakeUp()
+		return
+	}
 	if a := g.world.Load().byNumber[account]; a != nil {
 		a.pump.wakeUp()
 	}

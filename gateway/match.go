@@ -141,7 +141,7 @@ func (k *correlator) matched(r *inbound, ref *queue.Ref) {
 		k.intermediate(r, ref, several)
 		return
 	}
-	perPart := ref.Info.Of > 1 && k.c.g.wantsEachPart(m.Account)
+	perPart := ref.Info.Of > 1 && k.c.g.wantsEachPart(m)
 	verdict := note(ref, r.info, partRules{lastPart: k.c.opt.Receipts.LastPart, all: perPart})
 	if verdict.repeated {
 		k.c.met.duplicates.Inc()

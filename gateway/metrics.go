@@ -39,6 +39,7 @@ type metrics struct {
 	holds            prometheus.Counter
 	unknownDropped   prometheus.Counter
 	haltMetrics
+	jobs jobMetrics
 
 	carrierBinds    *prometheus.GaugeVec
 	carrierRefused  *prometheus.CounterVec
@@ -136,6 +137,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}
 	m.haltMetrics = newHaltMetrics(b)
 	m.inbox = newInboxMetrics(b)
+	m.jobs = newJobMetrics(b)
 	ends := b.counter("messages_ended_total", "messages that the gateway itself ended, by state", "state")
 	for st := range m.ends {
 		m.ends[st] = ends.WithLabelValues(pdu.State(st).Receipt())
@@ -434,7 +436,11 @@ func (g *Gateway) setGauges(now time.Time) {
 		g.met.outboxDepth.WithLabelValues(a.name).Set(0)
 		g.met.outboxOldest.WithLabelValues(a.name).Set(0)
 	}
+	g.met.jobs.waiting.Set(0)
 	g.store.OutboxDepths(func(account uint32, d queue.Depth) {
+		if account == g.teller.number {
+			g.met.jobs.waiting.Set(float64(d.Messages))
+		}
 		if a := w.byNumber[account]; a != nil {
 			g.met.outboxDepth.WithLabelValues(a.name).Set(float64(d.Messages))
 			if d.Oldest != 0 {

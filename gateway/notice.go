@@ -29,6 +29,10 @@ type Notice struct {
 	// System says that it is the gateway's own: consent, trial list and throughput are not
 	// asked. A block of scope all still is.
 	System bool
+	// Job says for which job it is made. Its end is told to Options.Jobs, Receipt or not,
+	// carriers are always asked for theirs, and the account's throughput, which is for what
+	// clients do, is not asked: a job has a pace of its own.
+	Job queue.Job
 }
 
 // A Trial is what would become of a Notice.
@@ -57,8 +61,11 @@ func (e *SubmitError) Error() string {
 	return refusals[e.Refusal].rule + ": " + e.Detail
 }
 
-// ErrNoAccount: a Notice names a system_id that the configuration does not have.
-var ErrNoAccount = errors.New("no such account")
+// What else keeps a Notice from being taken.
+var (
+	ErrNoAccount = errors.New("no such account") // the configuration does not have its system_id
+	ErrNoJobs    = errors.New("nobody hears of jobs here")
+)
 
 // Submit takes a Notice as if the account had submitted it, bound or not, and returns when
 // it is on disk. With a Once that is known it returns the earlier message's ID. What it
@@ -109,7 +116,7 @@ func (g *Gateway) Message(ctx context.Context, account string, id queue.ID) (que
 type prepared struct {
 	g      *Gateway
 	q      candidate
-	m      queue.Message
+	m      *queue.Message // by itself: the store keeps it for longer than the rest
 	accept queue.Accept
 	began  time.Time
 }
@@ -122,13 +129,16 @@ func (g *Gateway) prepare(ctx context.Context, n *Notice, dry bool) (*prepared, 
 	if a == nil {
 		return nil, ErrNoAccount
 	}
-	p := &prepared{g: g, began: time.Now()}
-	p.q = candidate{account: a, o: a.opt.Load(), w: w, now: p.began, m: &p.m, due: n.Schedule, lasts: n.Validity, service: []byte(n.Service)}
+	if n.Job != (queue.Job{}) && g.opt.Jobs == nil {
+		return nil, ErrNoJobs
+	}
+	p := &prepared{g: g, m: new(queue.Message), began: time.Now()}
+	p.q = candidate{account: a, o: a.opt.Load(), w: w, now: p.began, m: p.m, due: n.Schedule, lasts: n.Validity, service: []byte(n.Service)}
 	no := refused{}
 	switch {
 	case g.closing.Load():
 		no = refuse(ShuttingDown, "")
-	case !dry && !n.System && a.overRate(p.began, 1):
+	case !dry && !n.System && n.Job == (queue.Job{}) && a.overRate(p.began, 1):
 		no = refuse(OverRate, "")
 	default:
 		no = p.fill(ctx, n)
@@ -153,7 +163,7 @@ func (g *Gateway) prepare(ctx context.Context, n *Notice, dry bool) (*prepared, 
 
 // fill writes into the message what the Notice chose.
 func (p *prepared) fill(ctx context.Context, n *Notice) refused {
-	m, to := &p.m, n.Number
+	m, to := p.m, n.Number
 	if n.Person != (service.Person{}) {
 		m.Person, m.Personal = n.Person, true
 		reg := p.g.opt.Registry
@@ -175,8 +185,8 @@ func (p *prepared) fill(ctx context.Context, n *Notice) refused {
 		from := alphanumericOrE164(n.Source)
 		p.q.source = pdu.Address{TON: from.TON, NPI: from.NPI, Addr: []byte(from.Addr)}
 	}
-	m.System, m.Template = n.System, n.Template
-	if n.Receipt {
+	m.System, m.Template, m.Job = n.System, n.Template, n.Job
+	if n.Receipt && !ofJob(m) {
 		m.RegisteredDelivery = pdu.RegisteredFinal
 	}
 	if n.Text == "" {
@@ -207,7 +217,7 @@ func (p *prepared) commit(ctx context.Context, done func(error), beside ...queue
 		own := &p.q.account.met
 		own.submits[Accepted].Inc()
 		own.commit.Observe(time.Since(p.began).Seconds())
-		p.g.traceSubmit(p.q.account, &p.m)
+		p.g.traceSubmit(p.q.account, p.m)
 		done(nil)
 	}), steps...)
 	if err == nil {

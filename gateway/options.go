@@ -25,6 +25,7 @@ import (
 type Options struct {
 	Store      queue.Store                     // required
 	Registry   service.Registry                // subscribers and blocklist; nil: none. The caller closes it after Close
+	Jobs       Jobs                            // hears the ends of messages with a Job; nil: such are not taken
 	Full       func() (submits, receipts bool) // the disk's state: which of them must be refused; nil: never
 	Log        *slog.Logger                    // nil: nowhere
 	Registerer prometheus.Registerer           // nil: unregistered

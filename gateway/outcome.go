@@ -174,12 +174,16 @@ func (t *formTrials) matched(c receipt.Candidate) {
 }
 
 // asksReceipt tells whether the carrier is asked for a receipt: the client asked (any
-// bit), or the route or the carrier always does, unless the carrier never may be.
+// bit), or the route or the carrier always does, unless the carrier never may be. Of a job's
+// message whatever the route says.
 func (c *carrier) asksReceipt(m *queue.Message, grp *group) bool {
 	switch c.opt.Receipts.Ask {
 	case NeverAsk:
 		return false
 	case AlwaysAsk:
+		return true
+	}
+	if ofJob(m) {
 		return true
 	}
 	if grp != nil && grp.receipts != AsAsked {

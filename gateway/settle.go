@@ -187,7 +187,7 @@ func (k *correlator) concludeParts(ref *queue.Ref) queue.Step {
 	if several == nil || several.ended {
 		return nil
 	}
-	perPart := k.c.g.wantsEachPart(ref.M.Account)
+	perPart := k.c.g.wantsEachPart(ref.M)
 	o := combine(several.m.Answers, int(ref.Info.Of), partRules{lastPart: k.c.opt.Receipts.LastPart, all: perPart})
 	if !o.decided {
 		return nil
