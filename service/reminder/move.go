@@ -98,10 +98,15 @@ func (st *Store) ToMove(m *Move, max int) (list []*Series, next uint64, err erro
 		if err != nil {
 			return false, err
 		}
-		if s.State != Withdrawn && !s.Changed.After(m.Began) {
+		if m.Moves(s) {
 			list = append(list, s)
 		}
 		return true, nil
 	})
 	return list, next, err
+}
+
+// Moves tells whether a series of its account and service is one of the move's.
+func (m *Move) Moves(s *Series) bool {
+	return s.Service == m.Service && s.State != Withdrawn && !s.Changed.After(m.Began)
 }

@@ -100,6 +100,15 @@ func (s *Series) Moves(r *Reminder, lead []int) bool {
 		!slices.EqualFunc(s.Steps, lead, func(st Step, lead int) bool { return st.Lead == lead })
 }
 
+// Leads are the leads of its steps.
+func (s *Series) Leads() []int {
+	lead := make([]int, len(s.Steps))
+	for i := range s.Steps {
+		lead[i] = s.Steps[i].Lead
+	}
+	return lead
+}
+
 // Same tells whether r, with these leads, asks for what is kept.
 func (s *Series) Same(r *Reminder, lead []int) bool { return s.same(r) && !s.Moves(r, lead) }
 

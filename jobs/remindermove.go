@@ -1,0 +1,176 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"masar/service/reminder"
+)
+
+// moveBatch is how many series are moved in one write.
+const moveBatch = 2000
+
+// MaxMove is the most days by which Move moves.
+const MaxMove = 3650
+
+// A moving is a Move under way.
+type moving struct {
+	m    reminder.Move // the mover's own; Reminders.mu where it ends
+	err  error
+	done chan struct{} // closed by the mover
+}
+
+// Move shifts the dates of all an account's reminders of one service by days: an extension
+// by decree. It returns when all are moved; when ctx ends before, it goes on, also
+// after a restart. Reminders asked for since it began have their date already and are left
+// alone; those whose date has passed are moved as well, unless their new date has passed too.
+func (r *Reminders) Move(ctx context.Context, account, code string, days int, by string) (moved int64, err error) {
+	switch {
+	case r.o.Catalogue().Service(code) == nil:
+		return 0, &reminder.FieldError{Field: "service", Rule: fmt.Sprintf("%q is not in the catalogue", code)}
+	case days == 0 || days > MaxMove || days < -MaxMove:
+		return 0, &reminder.FieldError{Field: "days", Rule: fmt.Sprintf("%d is outside -%d to %d, or is nothing", days, MaxMove, MaxMove)}
+	}
+	if _, err := r.carrying(); err != nil {
+		return 0, err
+	}
+	w := &moving{m: reminder.Move{Account: account, Service: code, Days: days, By: by, Began: r.o.Now()}, done: make(chan struct{})}
+	if err := r.store.Apply(ctx, &reminder.Batch{Move: &w.m}); err != nil {
+		return 0, err
+	}
+	r.mu.Lock()
+	r.moving[w.m.ID] = w
+	r.mu.Unlock()
+	select {
+	case r.moveNew <- struct{}{}:
+	default:
+	}
+	select {
+	case <-w.done:
+		return w.m.Moved, w.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// underWay counts moves.
+func (r *Reminders) underWay() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.moving)
+}
+
+// moveAll is a goroutine: it does one move after the other until ctx ends.
+func (r *Reminders) moveAll(ctx context.Context) {
+	for {
+		w := r.nextMove()
+		if w == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-r.moveNew:
+			}
+			continue
+		}
+		began := time.Now()
+		err := r.moveOne(ctx, w)
+		if ctx.Err() != nil {
+			w.err = errNotStarted
+			close(w.done)
+			return // it stands on disk
+		}
+		if err != nil {
+			r.log.Error("a move of dates is interrupted and goes on", slog.String("account", w.m.Account), slog.String("service", w.m.Service),
+				slog.Int64("moved", w.m.Moved), slog.Duration("in", troubled), slog.Any("err", err))
+			select {
+			case <-ctx.Done():
+			case <-time.After(troubled):
+			}
+			continue
+		}
+		r.mu.Lock()
+		delete(r.moving, w.m.ID)
+		r.mu.Unlock()
+		r.log.Info("dates were moved", slog.String("account", w.m.Account), slog.String("service", w.m.Service), slog.Int("days", w.m.Days),
+			slog.String("by", w.m.By), slog.Int64("moved", w.m.Moved), slog.Duration("took", time.Since(began)))
+		close(w.done)
+	}
+}
+
+// nextMove is the one that began first; nil: none is under way.
+func (r *Reminders) nextMove() (first *moving) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range r.moving {
+		if first == nil || w.m.ID < first.m.ID {
+			first = w
+		}
+	}
+	return first
+}
+
+// moveOne goes on with a move to its end.
+func (r *Reminders) moveOne(ctx context.Context, w *moving) error {
+	for !w.m.Over {
+		list, next, err := r.store.ToMove(&w.m, moveBatch)
+		if err != nil {
+			return err
+		}
+		m := w.m
+		m.Next, m.Over = next, next == 0
+		if err := r.moveThese(ctx, &m, list); err != nil {
+			return err
+		}
+		w.m = m
+	}
+	return nil
+}
+
+// moveThese moves some series and writes with them how far the move is.
+func (r *Reminders) moveThese(ctx context.Context, m *reminder.Move, list []*reminder.Series) error {
+	hashes := make([]uint64, len(list))
+	for i, s := range list {
+		hashes[i] = reminder.Hash(s.Account, s.Key)
+	}
+	if err := r.holding.take(ctx, hashes); err != nil {
+		return err
+	}
+	defer r.holding.give(hashes)
+	cat, now := r.o.Catalogue(), r.o.Now()
+	c := r.clock(cat, m.Service)
+	b := reminder.Batch{Move: m}
+	for _, was := range list {
+		s, err := r.store.Read(was.ID) // as it is, now that nobody else changes it
+		switch {
+		case errors.Is(err, reminder.ErrUnknown):
+			continue
+		case err != nil:
+			return err
+		case !m.Moves(s):
+			continue
+		}
+		to := s.Reminder
+		to.Expires = reminder.AddDays(s.Expires, m.Days)
+		if s.State == reminder.Expired && to.Expires.Compare(c.Today(now)) < 0 {
+			continue
+		}
+		withdrawn, _, err := r.recall(ctx, s, now)
+		if err != nil {
+			return err
+		}
+		if withdrawn {
+			s.Withdrawn()
+		}
+		s.Set(to, s.Leads(), c, now)
+		b.Series = append(b.Series, s)
+	}
+	m.Moved += int64(len(b.Series))
+	if err := r.store.Apply(ctx, &b); err != nil {
+		return err
+	}
+	r.met.moved.Add(float64(len(b.Series)))
+	return nil
+}
