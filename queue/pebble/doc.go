@@ -19,9 +19,11 @@
 //	lanes.go     lanes and claims in memory: Take, Release
 //	outboxes.go  deliveries in memory: TakeOutbox, ReleaseOutbox
 //	refill.go    from disk into memory, where more waits than memory may hold
-//	lookup.go    Find, ClaimID, ByShown, Matching
+//	lookup.go    Find, ClaimID, ByShown, ByOnce
+//	matching.go  Matching
 //	correlate.go Correlate: receipts to sent parts
-//	due.go       Due: scheduled, overdue, expired, orphaned
+//	due.go       Due: overdue, expired, orphaned
+//	scheduled.go Due: scheduled, and the bounds from which it looks
 //	halted.go    Due: halted
 //	survey.go    Survey: what waits, was sent and has ended, row by row
 //	mobile.go    mobile-originated parts, unmatched receipts

@@ -36,20 +36,21 @@ type Store struct {
 	mu          sync.Mutex
 	lanes       map[queue.Lane]*lane
 	outboxes    map[uint32]*outbox
-	sides       map[roomKey]int64         // how many are on the side way
-	halts       map[roomKey]int64         // how many of them are halted; none is zero
-	items       map[queue.ID]*item        // every waiting message in memory, claimed or ready
-	unsure      map[queue.ID][]uint8      // sending rows from before this start
-	memory      int64                     // octets ready for taking
-	fillQueue   []refill                  // waiting for a refiller
-	fillCond    *sync.Cond                // of mu
-	refilled    []*lane                   // to be told of by the committer
-	refilledOut []*outbox                 // likewise
-	watchLane   func(queue.Lane)          // nil before Watch
-	watchOutbox func(uint32)              //
-	live        func(group uint16) bool   // nil before Groups
-	dueFrom     [queue.Classes]queue.Time // no unclaimed due row is earlier
-	closing     bool                      // refillers end
+	sides       map[roomKey]int64          // how many are on the side way
+	halts       map[roomKey]int64          // how many of them are halted; none is zero
+	items       map[queue.ID]*item         // every waiting message in memory, claimed or ready
+	unsure      map[queue.ID][]uint8       // sending rows from before this start
+	memory      int64                      // octets ready for taking
+	fillQueue   []refill                   // waiting for a refiller
+	fillCond    *sync.Cond                 // of mu
+	refilled    []*lane                    // to be told of by the committer
+	refilledOut []*outbox                  // likewise
+	watchLane   func(queue.Lane)           // nil before Watch
+	watchOutbox func(uint32)               //
+	live        func(group uint16) bool    // nil before Groups
+	dueFrom     [queue.Classes]queue.Time  // no unclaimed due row is earlier
+	dueSeen     *[queue.Classes]queue.Time // while Due looks for scheduled ones: dueFrom before that
+	closing     bool                       // refillers end
 
 	sweep sweep // due.go
 

@@ -51,6 +51,7 @@ func (s *Store) restore(ctx context.Context, c *committer) error {
 	if err := s.loadSides(); err != nil {
 		return err
 	}
+	c.due = s.dueFrom
 	if err := s.loadSending(); err != nil {
 		return err
 	}

@@ -41,9 +41,19 @@ func (c *committer) states() {
 	var due [queue.Classes]queue.Time
 	s.mu.Lock()
 	due = s.dueFrom
+	lowest := func(bound [queue.Classes]queue.Time) {
+		for class, t := range bound {
+			due[class] = min(due[class], t)
+		}
+	}
+	if s.dueSeen != nil {
+		lowest(*s.dueSeen)
+	}
 	for _, it := range s.items {
 		switch {
-		case it.state.Load() == ready || it.m == nil:
+		case it.m == nil:
+			lowest(c.due) // its rows are being read: it may be aside, and due before the bound
+		case it.state.Load() == ready:
 		case it.stamp != 0:
 			if h, ok := heads[it.lane]; !ok || it.stamp < h {
 				heads[it.lane] = it.stamp
