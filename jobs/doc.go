@@ -8,7 +8,7 @@
 //	campaign_feed.go   rows -> the gateway                  one goroutine a running campaign
 //	campaign_watch.go  what stopped, ended and grew old     one goroutine
 //	campaign_text.go   a row -> its notice (a brain)
-//	metrics.go         what is counted
+//	campaign_metrics.go  what is counted
 //
 // The gateway is made with Jobs as its Options.Jobs, then Jobs is started with the gateway.
 // Close ends the hands and leaves the stores open: ends are told until the gateway is closed.

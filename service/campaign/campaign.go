@@ -186,6 +186,7 @@ var (
 	ErrNoFile      = errors.New("the campaign has no file yet")
 	ErrNotChecked  = errors.New("the file has not been checked since it changed: check it first")
 	ErrNobody      = errors.New("no row of the file can be sent")
+	ErrNotYet      = errors.New("the gateway is starting or stopping: try again in a moment")
 	ErrBusy        = errors.New("a file of this campaign is being read just now")
 )
 

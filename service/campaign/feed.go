@@ -55,9 +55,10 @@ type Handed struct {
 }
 
 // Handed records what became of rows, in their order, and returns when that is on disk.
-// The last of them is where the campaign goes on. Rows that it has passed already are left
-// alone; a row that has ended in the meantime keeps its end.
-func (s *Store) Handed(id uint64, rows []Handed, at time.Time) (Campaign, error) {
+// upto is the row behind which the campaign goes on: every good row up to it is recorded
+// now. Rows behind it may be recorded too, and are passed by later. What is recorded
+// already stays as it is, but for an end that came first: it gets what it lacks.
+func (s *Store) Handed(id uint64, rows []Handed, upto uint64, at time.Time) (Campaign, error) {
 	if err := s.db.Begin(); err != nil {
 		return Campaign{}, err
 	}
@@ -68,58 +69,63 @@ func (s *Store) Handed(id uint64, rows []Handed, at time.Time) (Campaign, error)
 	}
 	e.turn.Lock()
 	b := s.db.NewBatch()
-	c, err := s.handed(e, b, rows, at)
+	c, err := s.handed(e, b, rows, upto, at)
 	e.turn.Unlock()
 	return c, s.wait(b, err)
 }
 
-func (s *Store) handed(e *entry, b *pdb.Batch, rows []Handed, at time.Time) (Campaign, error) {
+func (s *Store) handed(e *entry, b *pdb.Batch, rows []Handed, upto uint64, at time.Time) (Campaign, error) {
 	c, err := s.at(e)
-	if err != nil || len(rows) == 0 {
+	if err != nil {
 		return c, err
 	}
 	c.Counts = c.Counts.clone()
-	ends, err := s.statuses(c.ID, rows[0].Row, rows[len(rows)-1].Row)
-	if err != nil {
-		return c, err
+	var known map[uint64]status
+	if len(rows) > 0 {
+		if known, err = s.statuses(c.ID, rows[0].Row, rows[len(rows)-1].Row); err != nil {
+			return c, err
+		}
 	}
 	var k, v []byte
 	for i := range rows {
 		r := &rows[i]
-		if r.Row <= c.fed {
+		st, has := known[r.Row]
+		switch {
+		case has && st.kind == ended && st.at.IsZero():
+			// Its end came before this; it counted as accepted then. That a second submit of it
+			// was refused, after a crash, does not undo the first.
+			st.at, st.parts = at, uint32(r.Parts)
+			c.Counts.Parts += int64(r.Parts)
+		case has:
 			continue
-		}
-		st := status{kind: accepted, message: r.Message, at: at, parts: uint32(r.Parts)}
-		switch end, early := ends[r.Row]; {
 		case r.Message == 0:
 			st = status{kind: refused, at: at, reason: r.Reason}
 			c.Counts.Refused++
-			c.Counts.Refusals = add(c.Counts.Refusals, r.Reason, 1)
-		case early:
-			// It counted as accepted when its end came.
-			st = end
-			st.at, st.parts = at, uint32(r.Parts)
-			c.Counts.Parts += int64(r.Parts)
+			c.Counts.Refusals = add(c.Counts.Refusals, r.Reason)
+			c.left()
 		default:
+			st = status{kind: accepted, message: r.Message, at: at, parts: uint32(r.Parts)}
 			c.Counts.Accepted++
 			c.Counts.Waiting++
 			c.Counts.Parts += int64(r.Parts)
+			c.left()
 		}
-		if _, early := ends[r.Row]; !early || r.Message == 0 {
-			// Of a campaign that was stopped meanwhile it was counted as stopped.
-			if c.State == Stopped {
-				c.Counts.Stopped--
-			} else {
-				c.Counts.Left--
-			}
-		}
-		c.fed = r.Row
 		k, v = statusKey(k, c.ID, r.Row), appendStatus(v[:0], &st)
 		if err := b.Set(k, v, nil); err != nil {
 			return c, err
 		}
 	}
+	c.fed = max(c.fed, upto)
 	return c, s.counted(e, b, &c)
+}
+
+// left takes one from what was not handed over.
+func (c *Campaign) left() {
+	if c.State == Stopped { // it was handed over while the campaign was stopped
+		c.Counts.Stopped--
+	} else {
+		c.Counts.Left--
+	}
 }
 
 // counted writes a batch with the campaign's counts, and its state where that goes on with
@@ -160,11 +166,11 @@ func (s *Store) statuses(id, from, to uint64) (map[uint64]status, error) {
 	return all, errors.Join(it.Error(), it.Close())
 }
 
-func add(m map[string]int64, name string, n int64) map[string]int64 {
+func add(m map[string]int64, name string) map[string]int64 {
 	if m == nil {
 		m = map[string]int64{}
 	}
-	m[name] += n
+	m[name]++
 	return m
 }
 
@@ -263,16 +269,12 @@ func (s *Store) ends(e *entry, b *pdb.Batch, ends []End, id uint64) (strange int
 		case old == nil:
 			// It ended before it was recorded as accepted.
 			c.Counts.Accepted++
-			if c.State == Stopped {
-				c.Counts.Stopped--
-			} else {
-				c.Counts.Left--
-			}
+			c.left()
 		default:
 			c.Counts.Waiting--
 		}
 		st.kind, st.message, st.state, st.err, st.end = ended, end.Message, end.State, end.Err, end.At
-		c.Counts.Ended = add(c.Counts.Ended, end.State.Receipt(), 1)
+		c.Counts.Ended = add(c.Counts.Ended, end.State.Receipt())
 		now[end.Row] = true
 		v = appendStatus(v[:0], &st)
 		if err := b.Set(k, v, nil); err != nil {

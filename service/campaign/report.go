@@ -80,6 +80,26 @@ func (s *Store) Bad(ctx context.Context, id uint64, w io.Writer) error {
 	return errors.Join(err, out.Error())
 }
 
+// BadRows tells the first bad rows of a campaign's file.
+func (s *Store) BadRows(ctx context.Context, id uint64, max int) ([]RowError, error) {
+	var bad []RowError
+	err := s.each(ctx, id, func(_ *Campaign, r *Row, _ *status) error {
+		if r.Kind == Bad {
+			bad = append(bad, RowError{r.Row, r.Column, r.Rule})
+		}
+		if len(bad) >= max {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return bad, err
+}
+
+var errEnough = errors.New("enough")
+
 func moment(t time.Time) string {
 	if t.IsZero() {
 		return ""
