@@ -19,16 +19,17 @@ import (
 
 // api is what the operations work with: one for all listeners.
 type api struct {
-	opt  *Options
-	door *doorman
-	met  *metrics
-	sent *codeLimit
-	bulk *bulk // nil: no files are taken
+	opt   *Options
+	door  *doorman
+	met   *metrics
+	sent  *codeLimit
+	begun *begun
+	bulk  *bulk // nil: no files are taken
 }
 
 func newAPI(o *Options) *api {
 	met := newMetrics(o.Registerer)
-	return &api{opt: o, met: met, door: newDoorman(o, met), sent: newCodeLimit()}
+	return &api{opt: o, met: met, door: newDoorman(o, met), sent: newCodeLimit(), begun: newBegun()}
 }
 
 // face is the API as one listener shows it: over the socket file a caller may do
@@ -61,10 +62,11 @@ const (
 	schemaPrefix = "#/components/schemas/"
 	security     = "key"
 
-	describes = `Enrolments, consent, blocklist and notices of a Masar gateway. ` +
+	describes = `Enrolments, consent, blocklist, notices, reminders and campaigns of a Masar gateway. ` +
 		`Errors are application/problem+json (RFC 9457): detail says what is wrong, errors names each field, its value and its rule. ` +
 		`Numbers may be written as people write them (05..., 5..., +966..., 00966..., Arabic digits) and are answered in E.164 without plus. ` +
-		`A channel sees only what it enrolled itself, unless its key has the scope all-channels.`
+		`A channel sees only what it enrolled itself, unless its key has the scope all-channels. ` +
+		`Reminders and campaigns are their account's: a key sees those of its own account, and of these the services it may name.`
 )
 
 func humaConfig() huma.Config {
@@ -88,6 +90,9 @@ func humaConfig() huma.Config {
 				{Name: "bulk", Description: "files with many rows"},
 				{Name: "blocklist", Description: "numbers that get nothing, or nothing opt-in"},
 				{Name: "notices", Description: "sending"},
+				{Name: tagReminders, Description: "told in time before something expires"},
+				{Name: tagCampaigns, Description: "one text to the many recipients of a file"},
+				{Name: tagHalts, Description: "holding messages back, and letting them go"},
 				{Name: "gateway", Description: "its state and its operation"},
 			},
 		},
@@ -122,6 +127,10 @@ func (a *api) newFace(mux *recordingMux, s *Server, local bool) *face {
 	f.noticeOperations()
 	f.bulkOperations()
 	f.exportOperations()
+	f.reminderOperations()
+	f.campaignOperations()
+	f.haltOperations()
+	f.drainOperations()
 	f.document(mux)
 	return f
 }

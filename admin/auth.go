@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -53,7 +55,7 @@ func (d *doorman) caller(authorization string) (c *caller, refused string) {
 		return nil, "a key is needed: Authorization: Bearer KEY (api.keys, or the token of admin.token_file)"
 	}
 	if d.token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(d.token)) == 1 {
-		return &caller{name: "admin", channel: "admin", scopes: everyScope}, ""
+		return &caller{name: "admin", user: "admin", channel: "admin", scopes: everyScope}, ""
 	}
 	var key *APIKey
 	if d.keys != nil {
@@ -65,7 +67,7 @@ func (d *doorman) caller(authorization string) (c *caller, refused string) {
 	case !key.Expires.IsZero() && !d.now().Before(key.Expires):
 		return nil, fmt.Sprintf("key %s has expired on %s", key.Name, key.Expires.Format(time.DateOnly))
 	}
-	return &caller{name: key.Name, channel: key.Channel, scopes: key.Scopes &^ scopeOperator, account: key.Account, services: key.Services}, ""
+	return &caller{name: key.Name, user: key.Name, channel: key.Channel, scopes: key.Scopes &^ scopeOperator, account: key.Account, services: key.Services}, ""
 }
 
 // refuse counts a wrong key and tells how long its sender should leave us alone; 0: this
@@ -112,13 +114,45 @@ func maskedKey(authorization string) string {
 	return HashKey(given).String()[:len(keyHashPrefix)+8] + "..."
 }
 
+// UserHeader names who uses the command line, so that a campaign may be released by a
+// second person there too. It counts over the socket file alone, which only the gateway's
+// own user may open: over TCP the key says who it is.
+const UserHeader = "Masar-User"
+
+const userMost = 64 // characters of UserHeader
+
+// localUser is who asks over the socket.
+func localUser(header string) (user string, ok bool) {
+	if header == "" {
+		return "cli", true
+	}
+	if utf8.RuneCountInString(header) > userMost || strings.ContainsFunc(header, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return "", false
+	}
+	return "cli:" + header, true
+}
+
+// ofOperator tells whether a caller's user is the gateway's operator's. No key has such a
+// name: see NewKeys.
+func ofOperator(user string) bool {
+	return user == "admin" || user == "cli" || strings.HasPrefix(user, "cli:")
+}
+
 type callerKey struct{}
 
 // guard is the middleware of an operation that needs all of these scopes.
 func (d *doorman) guard(api huma.API, local bool, need Scopes) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
-		c := &caller{name: "cli", channel: "cli", scopes: everyScope}
-		if !local {
+		c := &caller{name: "cli", user: "cli", channel: "cli", scopes: everyScope}
+		if local {
+			user, ok := localUser(ctx.Header(UserHeader))
+			if !ok {
+				huma.WriteErr(api, ctx, http.StatusUnprocessableEntity, "validation failed",
+					mistake("header."+UserHeader, nil, fmt.Sprintf("has 1 to %d printable characters", userMost)))
+				return
+			}
+			c.user = user
+		} else {
 			var why string
 			if c, why = d.caller(ctx.Header("Authorization")); c == nil {
 				status := http.StatusUnauthorized

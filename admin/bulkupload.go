@@ -221,16 +221,9 @@ func (b *bulk) receive(up upload, j *jobFile) (err error) {
 			err = diskProblem(err)
 		}
 	}()
-	sum, rc, began := sha256.New(), http.NewResponseController(up.w), time.Now()
-	body := http.MaxBytesReader(up.w, up.r.Body, b.a.opt.Bulk.Max)
+	sum, body := sha256.New(), newPaced(up, b.a.opt.Bulk.Max)
 	buf := make([]byte, bulkBlock)
 	for looked := int64(0); ; {
-		now := time.Now()
-		until := began.Add(readWait + time.Duration(j.Octets/slowest)*time.Second)
-		if by := now.Add(readWait); by.Before(until) {
-			until = by
-		}
-		rc.SetReadDeadline(until)
 		n, err := body.Read(buf)
 		if n > 0 {
 			sum.Write(buf[:n])
@@ -243,7 +236,7 @@ func (b *bulk) receive(up upload, j *jobFile) (err error) {
 			break
 		}
 		if err != nil {
-			return readProblem(err, b.a.opt.Bulk.Max)
+			return readProblem(err, tooLarge(b.a.opt.Bulk.Max))
 		}
 		if j.Octets-looked >= roomEvery {
 			looked = j.Octets
@@ -262,11 +255,44 @@ func (b *bulk) receive(up upload, j *jobFile) (err error) {
 	return nil
 }
 
-func readProblem(err error, most int64) error {
-	var large *http.MaxBytesError
+// paced reads an upload: it may be slow, but not stand still.
+type paced struct {
+	body   io.Reader
+	rc     *http.ResponseController
+	began  time.Time
+	octets int64
+	failed error // why the body could not be read to its end
+}
+
+func newPaced(up upload, most int64) *paced {
+	return &paced{body: http.MaxBytesReader(up.w, up.r.Body, most), rc: http.NewResponseController(up.w), began: time.Now()}
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	now := time.Now()
+	until := p.began.Add(readWait + time.Duration(p.octets/slowest)*time.Second)
+	if by := now.Add(readWait); by.Before(until) {
+		until = by
+	}
+	p.rc.SetReadDeadline(until)
+	n, err := p.body.Read(b)
+	p.octets += int64(n)
 	switch {
-	case errors.As(err, &large):
-		return tooLarge(most)
+	case err == io.EOF:
+		// net/http reads on to notice that the caller has gone: what is done with the file
+		// may take longer.
+		p.rc.SetReadDeadline(time.Time{})
+	case err != nil:
+		p.failed = err
+	}
+	return n, err
+}
+
+func readProblem(err, large error) error {
+	var most *http.MaxBytesError
+	switch {
+	case errors.As(err, &most):
+		return large
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return problem(http.StatusRequestTimeout, "the file came too slowly, or stopped: nothing of it was kept")
 	}

@@ -8,7 +8,8 @@
 //	key.go         API keys, their scopes and channels
 //	auth.go        who asks, and whether he may
 //	problem.go     errors as they are answered
-//	once.go        Idempotency-Key
+//	once.go        Idempotency-Key, for what the registry does itself
+//	repeat.go      the same for what others do: reminders, campaigns, halts
 //	operator.go    /metrics, /healthz, /readyz, the gateway's own /v1/...
 //	subscriber.go  looking people up, new numbers, erasure
 //	enrol.go       enrolments and withdrawals
@@ -20,10 +21,14 @@
 //	bulkupload.go  a file -> a job
 //	bulkrun.go     a job -> the registry, one goroutine for all of them
 //	export.go      everything as CSV
+//	reminder.go    series of reminders; unreached.go: who was not reached
+//	campaign.go    campaigns; campaignfile.go: their files
+//	halt.go        holding messages back
+//	drain.go       how long a backlog takes, and letting bulk go after an outage
 //
 // Over the socket file (mode 0600) a caller has full rights; over TCP the token has them,
 // and an API key those of its scopes, for what its channel made. It decides nothing about
-// messages or consent: gateway and service do.
+// messages, reminders, campaigns or consent: gateway, jobs and service do.
 //
 // Nothing here keeps a person's reference: it becomes a service.Person at the door. The one
 // exception are uploaded files, which are removed as soon as they have been read.

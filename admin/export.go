@@ -91,6 +91,9 @@ func (f *face) exportBlocklist(ctx context.Context, _ *none) (*textOutput, error
 func (f *face) stream(ctx context.Context, write func(w io.Writer) error) *textOutput {
 	up := ctx.Value(uploadKey{}).(upload)
 	return writeText(csvText, func(w io.Writer) error {
+		// net/http reads on to notice that the caller has gone: not only for as long as a
+		// request may take.
+		http.NewResponseController(up.w).SetReadDeadline(time.Time{})
 		out := bufio.NewWriterSize(&slowWriter{w: w, rc: http.NewResponseController(up.w)}, bulkBlock)
 		err := write(out)
 		if err == nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // Scopes is a set of what a key may do.
-type Scopes uint16
+type Scopes uint32
 
 // The scopes.
 const (
@@ -27,12 +27,17 @@ const (
 	ScopeNotices            // sending
 	ScopeCatalogue          // services
 	ScopeAllChannels        // sees and changes what other channels made
+	ScopeReminders          // series of reminders before something expires
+	ScopeCampaigns          // bulk sending: making, starting, stopping
+	ScopeRelease            // the second person's word for a large campaign
+	ScopeHalt               // holding back what waits or arrives, and ending it
 	scopeOperator           // the gateway's own operation: never a key's
 
 	everyScope = scopeOperator<<1 - 1
 )
 
-var scopeNames = [...]string{"enrol", "withdraw", "read", "number", "bulk", "export", "blocklist", "notices", "catalogue", "all-channels", "operator"}
+var scopeNames = [...]string{"enrol", "withdraw", "read", "number", "bulk", "export", "blocklist", "notices", "catalogue", "all-channels",
+	"reminders", "campaigns", "release", "halt", "operator"}
 
 // ParseScopes reads names of scopes; the error names the one that is none.
 func ParseScopes(names []string) (s Scopes, err error) {
@@ -105,7 +110,7 @@ type APIKey struct {
 	Hash     KeyHash
 	Channel  string // what it makes is this channel's; without ScopeAllChannels it sees nothing else
 	Scopes   Scopes
-	Account  string    // system_id its notices are sent under; empty: it sends none
+	Account  string    // system_id its notices, reminders and campaigns are sent under, and the only one whose it sees; empty: it sends none
 	Services []string  // codes it may name; empty: all
 	Expires  time.Time // zero: never
 }
@@ -114,7 +119,8 @@ type APIKey struct {
 // lacks is revoked.
 type Keys struct{ byHash map[KeyHash]*APIKey }
 
-// NewKeys refuses two keys of one name or one hash, and keys without a channel.
+// NewKeys refuses two keys of one name or one hash, keys without a channel, and the names
+// under which the operator himself is recorded.
 func NewKeys(all []APIKey) (*Keys, error) {
 	k := &Keys{byHash: make(map[KeyHash]*APIKey, len(all))}
 	names := map[string]bool{}
@@ -124,6 +130,8 @@ func NewKeys(all []APIKey) (*Keys, error) {
 		switch {
 		case key.Name == "" || key.Channel == "":
 			errs = append(errs, fmt.Errorf("api.keys[%d]: a key needs a name and a channel", i))
+		case ofOperator(key.Name):
+			errs = append(errs, fmt.Errorf("api.keys[%d]: a key cannot be called %q: admin, cli and cli:NAME are the operator's own", i, key.Name))
 		case names[key.Name]:
 			errs = append(errs, fmt.Errorf("api.keys[%d]: a second key is called %q", i, key.Name))
 		case k.byHash[key.Hash] != nil:
@@ -156,6 +164,7 @@ func (k *Keys) find(h KeyHash) *APIKey {
 // A caller is whoever sends a request, once that is known.
 type caller struct {
 	name     string // the key's; "admin" with the token, "cli" over the socket
+	user     string // who is answerable: name, but over the socket cli:NAME with the header Masar-User
 	channel  string
 	scopes   Scopes
 	account  string

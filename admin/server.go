@@ -38,6 +38,11 @@ type Options struct {
 	Country   string                    // country code for numbers in national form; default "966"
 	Codes     func() Codes              // codes that verify numbers; nil: none are sent
 	Notices   Notices                   // nil: the gateway given to Serve
+	Halts     Halts                     // nil: the gateway given to Serve
+	Drains    Drains                    // nil: the gateway given to Serve
+	Reminders Reminders                 // nil: there are none, and what needs them answers 501
+	Campaigns Campaigns                 // nil: there are none, and what needs them answers 501
+	Files     CampaignFiles
 	Bulk      Bulk
 }
 
@@ -59,6 +64,13 @@ type Bulk struct {
 	Zone *time.Location // of days without a time in files; nil: UTC
 
 	MinFree int64 // octets that stay free on its disk: no file is taken beyond; default 1 GiB, negative: not watched
+}
+
+// CampaignFiles bounds what is uploaded for campaigns.
+type CampaignFiles struct {
+	Dir     string // where they are kept: its disk is watched; "": not watched
+	Max     int64  // octets of one file; default 4 GiB
+	MinFree int64  // octets that stay free on the disk; default 1 GiB, negative: not watched
 }
 
 // Notices is how the API sends; *gateway.Gateway does it.
@@ -83,6 +95,12 @@ func (o *Options) setDefaults() {
 	}
 	if o.Bulk.MinFree == 0 {
 		o.Bulk.MinFree = 1 << 30
+	}
+	if o.Files.Max <= 0 {
+		o.Files.Max = 4 << 30
+	}
+	if o.Files.MinFree == 0 {
+		o.Files.MinFree = 1 << 30
 	}
 	if o.Bulk.Keep <= 0 {
 		o.Bulk.Keep = 7 * 24 * time.Hour
@@ -138,6 +156,12 @@ func (s *Server) Serve(g *gateway.Gateway) {
 	s.opt.Gateway = g
 	if s.opt.Notices == nil {
 		s.opt.Notices = g
+	}
+	if s.opt.Halts == nil {
+		s.opt.Halts = g
+	}
+	if s.opt.Drains == nil {
+		s.opt.Drains = g
 	}
 	if s.api.bulk != nil {
 		s.api.bulk.start()
