@@ -33,6 +33,7 @@ type flight struct {
 	ends  uint8   // how many sessions did; the dispatcher's until the flight is gone
 	parts []flightPart
 
+	merge  *mergeKey // what identical notices merge by; nil: it stands for none
 	marker *Marker   // what makes it free at this carrier; nil: nothing
 	asked  checked   // when it was last asked whether it may leave; the dispatcher's
 	keeps  clearance // why it stopped; set with flightKept
@@ -146,6 +147,9 @@ func (d *dispatcher) mayLeave(w *world, f *flight) bool {
 	if !begun {
 		if why := w.barredAt(c.opt, keeps.rules, m, d.now); why != Accepted {
 			c.corr.passOver(w, f, keeps.rules, why, d.now)
+			return false
+		}
+		if keeps.rules.service.Merge && d.merged(f, keeps.rules.service) {
 			return false
 		}
 	}
@@ -354,6 +358,9 @@ func (d *dispatcher) sendPart(f *flight) bool {
 	i := f.todo[0]
 	p := &f.parts[i]
 	d.c.opt.write(&d.sm, f.m, &f.split, int(i), f.await, f.marker, &d.buf, d.now)
+	if f.merge != nil {
+		d.c.g.merges.leaves(f.merge, f.m.ID, queue.At(d.now))
+	}
 	f.out.Add(1)
 	if f.stopped.Load() {
 		d.takenBack(f)
@@ -376,6 +383,7 @@ func (d *dispatcher) sendPart(f *flight) bool {
 // stopped meanwhile and nothing else of it is out, the correlator did not see the last one
 // come home: it is told.
 func (d *dispatcher) takenBack(f *flight) {
+	f.standsNot()
 	if f.out.Add(-1) == 0 && f.stopped.Load() {
 		d.c.corr.put(event{kind: flightEmpty, part: &f.parts[0]})
 	}

@@ -7,8 +7,10 @@
 //	clearance.go  the same asked again when it leaves
 //	world.go      number, account, sender -> the group of carriers; reload.go changes it all
 //	carrier.go    one carrier's binds (bind.go), goroutines, start and stop
+//	recover.go    a carrier's return after an outage
 //	dispatch.go   store -> one carrier's windows, choose.go says which lane  one goroutine a carrier
 //	flight.go     a claimed message -> parts on the wire, until a step ends it
+//	merge.go      identical notices, of which the first stands for all
 //	attempt.go    message -> the parts one carrier wants (a brain)
 //	answers.go    submit_sm_resp -> what it means (a brain)
 //	correlate.go  a carrier's answers and receipts, one after the other    one goroutine a carrier
@@ -29,6 +31,7 @@
 //	haltcount.go  counts of a scope, haltcancel.go its end
 //	unknown.go    unknown subscribers -> the registry                      one goroutine
 //	uncertain.go  submits without an answer, for an operator
+//	drain.go      how long a backlog takes, for an operator
 //
 // The stations never call each other: each reads from and writes to queue.Store and is
 // woken by its feed. This file starts and stops them.
@@ -58,6 +61,7 @@ type Gateway struct {
 	world   atomic.Pointer[world] // accounts, carriers, routes: swapped whole by Reload
 	servers []*smpp.Server        // one a listener
 	auth    *authenticator
+	merges  *merges // notices that stand for others
 	desk    *desk
 	mobile  *mobile
 	inbox   *inbox
@@ -120,6 +124,7 @@ func (g *Gateway) start(ctx context.Context) error {
 		return err
 	}
 	g.auth = newAuthenticator()
+	g.merges = newMerges()
 	g.desk = newDesk(g)
 	g.mobile = newMobile(g)
 	g.inbox = newInbox(g)

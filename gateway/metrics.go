@@ -37,6 +37,7 @@ type metrics struct {
 	inbox            inboxMetrics
 	stops            [refusalCount + 1]prometheus.Counter // those of stopReasons
 	holds            prometheus.Counter
+	merged           prometheus.Counter
 	unknownDropped   prometheus.Counter
 	haltMetrics
 	jobs jobMetrics
@@ -130,6 +131,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		mobileIncomplete: b.counter("mobile_incomplete_total", "messages from handsets delivered without all their parts").WithLabelValues(),
 	}
 	m.holds = b.counter("held_total", "messages that were to leave and wait for permitted hours").WithLabelValues()
+	m.merged = b.counter("merged_total", "notices that ended because an identical one that left stands for them").WithLabelValues()
 	m.unknownDropped = b.counter("unknown_subscribers_dropped_total", "unknown subscribers that the registry was not told of: it was too slow").WithLabelValues()
 	stops := b.counter("stopped_total", "messages that were accepted and no longer might leave, by reason", "reason")
 	for _, why := range stopReasons {

@@ -56,6 +56,7 @@ const (
 
 // giveBack returns a part to the dispatcher, which sends it again. Any goroutine.
 func (c *carrier) giveBack(p *flightPart, why whyReturned) {
+	p.f.standsNot()
 	c.mu.Lock()
 	c.returned = append(c.returned, returnedPart{p, why})
 	if why == asThrottled {
@@ -128,6 +129,7 @@ func (k *correlator) doom(f *flight, why fate) {
 		f.fate = why
 	}
 	f.stopped.Store(true)
+	f.standsNot()
 }
 
 // record keeps an ESME_ROK: the part's correlation when a receipt is to come, and with
