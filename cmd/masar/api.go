@@ -27,6 +27,7 @@ type apiFlags struct {
 	data  string
 	url   string
 	token string
+	as    string // who asks, of the commands that a second person has to confirm
 }
 
 func (f *apiFlags) register(cmd *cobra.Command) {
@@ -35,6 +36,25 @@ func (f *apiFlags) register(cmd *cobra.Command) {
 	// The environment is read where the token is used: as the flag's default it would be
 	// printed by --help.
 	cmd.Flags().StringVar(&f.token, "token", "", "token or key of --api (or MASAR_TOKEN)")
+}
+
+// registerAs is register for commands whose deeds are somebody's.
+func (f *apiFlags) registerAs(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.as, "as", "", "your name, where several use one login (default the login's)")
+	f.register(cmd)
+}
+
+// user is who asks over the socket file; over HTTP the key says it.
+func (f *apiFlags) user() (string, error) {
+	switch {
+	case f.as != "" && f.url != "":
+		return "", usagef("--as is of the socket file alone: over --api the key says who you are")
+	case f.url != "":
+		return "", nil
+	case f.as != "":
+		return f.as, nil
+	}
+	return operator(), nil
 }
 
 // apiRequest is one call of the API.
@@ -57,6 +77,16 @@ func (f *apiFlags) send(ctx context.Context, method, path string, in, out any) e
 		return err
 	}
 	return f.do(ctx, apiRequest{method: method, path: path, body: bytes.NewReader(b), contentType: "application/json"}, out)
+}
+
+// sendSlowly is send without a limit on how long the answer takes: the gateway may have to
+// look through its whole queue.
+func (f *apiFlags) sendSlowly(ctx context.Context, method, path string, in, out any) error {
+	b, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	return f.do(ctx, apiRequest{method: method, path: path, body: bytes.NewReader(b), contentType: "application/json", unbounded: true}, out)
 }
 
 func (f *apiFlags) do(ctx context.Context, r apiRequest, out any) error {
@@ -99,6 +129,13 @@ func (f *apiFlags) open(ctx context.Context, r apiRequest) (*http.Response, erro
 	if r.method == http.MethodPost {
 		// The transport may send a request again whose connection broke before its answer.
 		req.Header.Set("Idempotency-Key", rand.Text())
+	}
+	user, err := f.user()
+	if err != nil {
+		return nil, err
+	}
+	if user != "" {
+		req.Header.Set(admin.UserHeader, user)
 	}
 	token := f.token
 	if token == "" {

@@ -25,6 +25,10 @@ var keyScopes = []struct{ name, allows string }{
 	{"notices", "send notices and codes"},
 	{"catalogue", "see the services"},
 	{"all-channels", "see and change what other channels enrolled"},
+	{"reminders", "keep reminders of its account"},
+	{"campaigns", "make and run campaigns of its account"},
+	{"release", "release large campaigns that others made"},
+	{"halt", "stop what waits and arrives, and end it"},
 }
 
 func newKey() *cobra.Command {
@@ -50,8 +54,10 @@ Scopes: ` + scopesHelp(),
 			if _, err := admin.ParseScopes(scopes); err != nil {
 				return usagef("--scopes: %w", err)
 			}
-			if slices.Contains(scopes, "notices") && account == "" {
-				return usagef("--scopes notices needs --account: the system_id its notices are sent under")
+			for _, s := range []string{"notices", "reminders", "campaigns"} {
+				if slices.Contains(scopes, s) && account == "" {
+					return usagef("--scopes %s needs --account: the system_id that it sends under", s)
+				}
 			}
 			key, hash := admin.NewKey()
 			e := keyEntry{Name: args[0], KeyHash: hash.String(), Channel: channel, Scopes: scopes, Account: account, Services: services}
@@ -73,7 +79,7 @@ Scopes: ` + scopesHelp(),
 	f.SortFlags = false
 	f.StringSliceVar(&scopes, "scopes", []string{"enrol", "withdraw", "read"}, "what it may do")
 	f.StringVar(&channel, "channel", "", "the channel its enrolments are recorded under (default NAME)")
-	f.StringVar(&account, "account", "", "system_id that its notices are sent under")
+	f.StringVar(&account, "account", "", "system_id that its notices, reminders and campaigns are sent under")
 	f.StringSliceVar(&services, "services", nil, "the only services it may name (default all)")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd

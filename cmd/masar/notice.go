@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -40,22 +39,16 @@ parts and sends nothing. --list shows the services and the parameters of their t
 			if (q.To.Number == "") == (q.To.Person == "") {
 				return usagef("--to NUMBER or --person REF: give one of them")
 			}
-			q.Params = map[string]string{}
-			for _, one := range params {
-				name, value, ok := strings.Cut(one, "=")
-				if !ok || name == "" {
-					return usagef("--param %q: write NAME=VALUE", one)
-				}
-				q.Params[name] = value
+			var err error
+			if q.Params, err = parseParams(params); err != nil {
+				return err
 			}
 			t, err := parseMoment("at", at)
 			if err != nil {
 				return err
 			}
 			q.Schedule = optional(t)
-			if q.Account == "" && f.url == "" {
-				q.Account = runNoticesID // a key has one of its own
-			}
+			q.Account = f.accountOr(q.Account)
 			var got admin.NoticeAnswer
 			if err := f.send(cmd.Context(), http.MethodPost, "/v1/notices", q, &got); err != nil {
 				return err

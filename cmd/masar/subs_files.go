@@ -72,7 +72,7 @@ was, and the same file sent again is not counted twice.`,
 				return err
 			}
 			defer file.Close()
-			i := importing{f: &f, line: newProgress(cmd.ErrOrStderr())}
+			i := importing{f: &f, line: newProgress(cmd.ErrOrStderr()), contentType: "text/csv", nothing: "were so already or stay withdrawn"}
 			job, err := i.run(cmd.Context(), path+"?"+q.Encode(), file, size, wait)
 			i.line.end()
 			if err != nil {
@@ -112,10 +112,12 @@ func openUpload(name string, in io.Reader) (file io.ReadCloser, size int64, err 
 	return opened, size, nil
 }
 
-// importing is one file on its way into the registry.
+// importing is one file on its way into the registry, or among the reminders.
 type importing struct {
-	f    *apiFlags
-	line *progress
+	f           *apiFlags
+	line        *progress
+	contentType string
+	nothing     string // what good rows are that changed nothing
 }
 
 const jobPoll = 200 * time.Millisecond
@@ -123,15 +125,7 @@ const jobPoll = 200 * time.Millisecond
 // run sends the file and waits for its job.
 func (i *importing) run(ctx context.Context, path string, file io.Reader, size int64, wait bool) (admin.BulkJob, error) {
 	var job admin.BulkJob
-	body := &countingReader{r: file, each: func(n int64) {
-		if size > 0 {
-			i.line.at(float64(n)/float64(size), "sending %s of %s", octetsOf(n), octetsOf(size))
-		} else {
-			i.line.say("sending %s", octetsOf(n))
-		}
-	}}
-	// NopCloser: the transport would close the file; it is the caller's.
-	err := i.f.do(ctx, apiRequest{method: http.MethodPost, path: path, body: io.NopCloser(body), contentType: "text/csv", unbounded: true}, &job)
+	err := i.f.do(ctx, apiRequest{method: http.MethodPost, path: path, body: sending(i.line, file, size), contentType: i.contentType, unbounded: true}, &job)
 	if err != nil {
 		return job, err
 	}
@@ -185,7 +179,7 @@ func (i *importing) report(cmd *cobra.Command, p *printer, job admin.BulkJob, ba
 			return
 		}
 		fmt.Fprintf(w, "rows\t%s, %s/s\n", whole(job.Rows), whole(int64(job.Rate)))
-		fmt.Fprintf(w, "good\t%s: %s changed something, %s were so already or stay withdrawn\n", whole(job.Good), whole(job.Changed), whole(job.Nothing))
+		fmt.Fprintf(w, "good\t%s: %s changed something, %s %s\n", whole(job.Good), whole(job.Changed), whole(job.Nothing), i.nothing)
 		fmt.Fprintf(w, "bad\t%s\n", whole(job.Bad))
 		switch {
 		case job.Bad == 0:

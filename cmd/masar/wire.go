@@ -207,7 +207,7 @@ func carrier(c *config.Carrier, all *config.Config) (gateway.Carrier, error) {
 		Statuses: statuses(c.Statuses),
 		Recovery: gateway.Recovery{After: given(c.Recovery.After), From: float64(c.Recovery.From), Step: float64(c.Recovery.Step),
 			Every: c.Recovery.Every, HoldBulk: c.Recovery.HoldBulk},
-		Retry:    gateway.RetrySchedule{Delays: all.Retry.Default, Tries: all.Retry.Tries, Jitter: float64(all.Retry.Jitter)},
+		Retry: gateway.RetrySchedule{Delays: all.Retry.Default, Tries: all.Retry.Tries, Jitter: float64(all.Retry.Jitter)},
 	}
 	out.Timers.SessionInit = all.Timers.SessionInit
 	out.DataCoding = dataCodings(c)
