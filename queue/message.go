@@ -177,9 +177,9 @@ const (
 // A Delivery is one deliver_sm that waits in an account's outbox, or the end of a job.
 type Delivery struct {
 	Account uint32
-	Seq     uint64 // set by the store; rises within an account
 	Kind    Kind
-	Message ID // the message it is about; zero for mobile-originated
+	Seq     uint64 // set by the store; rises within an account
+	Message ID     // the message it is about; zero for mobile-originated
 	Created Time
 	Expires Time // when it is given up
 
@@ -188,13 +188,11 @@ type Delivery struct {
 	ESMClass     uint8
 	ProtocolID   uint8
 	DataCoding   uint8
-	ShortMessage []byte // more than 254 octets travel as message_payload
+	State        pdu.State // how a job's message ended
+	ShortMessage []byte    // more than 254 octets travel as message_payload
 	TLVs         []byte
-
-	// Of a JobEnd: whose message ended, and how.
-	Job   Job
-	State pdu.State
-	Err   string // the carrier's error code or our status name
+	Job          Job    // whose message ended; zero but in a JobEnd
+	Err          string // of a JobEnd, the carrier's error code or our status name
 
 	Origin Origin // memory only
 

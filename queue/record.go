@@ -242,13 +242,7 @@ func decodeMessage(b []byte, m *Message, body bool) error {
 		m.Marker = r.string()
 	}
 	if flags&flagMore != 0 {
-		more := r.uvarint()
-		if more&^moreFlags != 0 {
-			r.fail("has unknown flags %x beyond the sixteen", more&^moreFlags)
-		}
-		if more&moreJob != 0 {
-			m.Job = r.job()
-		}
+		r.more(m)
 	}
 	if flags&flagBody != 0 && !body {
 		r.take(r.length())
@@ -269,6 +263,17 @@ func decodeMessage(b []byte, m *Message, body bool) error {
 	}
 	m.Extra = r.rest()
 	return r.err("message")
+}
+
+// more reads the fields beyond those of the sixteen flags.
+func (r *recordReader) more(m *Message) {
+	flags := r.uvarint()
+	if flags&^moreFlags != 0 {
+		r.fail("has unknown flags %x beyond the sixteen", flags&^moreFlags)
+	}
+	if flags&moreJob != 0 {
+		m.Job = r.job()
+	}
 }
 
 // MessageExpires is the Expires of a message's record, without decoding it.
