@@ -102,14 +102,17 @@ func hijriStart(y, m int) time.Time {
 	return hijri.UmmAlQuraDate{Year: int64(y), Month: int64(m), Day: 1}.ToGregorian().UTC().Truncate(24 * time.Hour)
 }
 
-// hijriDays is 29 or 30. The calendar's table ends with the last day of its last month.
+// hijriDays is 29 or 30, and 28 of Shaban 1364, as the calendar's table has it.
 func hijriDays(y, m int) int {
-	first := hijriStart(y, m)
-	if h, err := hijri.CreateUmmAlQuraDate(first.AddDate(0, 0, 29)); err == nil && h.Month == int64(m) {
-		return 30
+	next := hijriEnd
+	if y < lastHijri || m < 12 {
+		next = hijriStart(y+m/12, m%12+1)
 	}
-	return 29
+	return int(next.Sub(hijriStart(y, m)) / (24 * time.Hour))
 }
+
+// hijriEnd is the day behind the calendar's last.
+var hijriEnd = time.Date(2077, time.November, 17, 0, 0, 0, 0, time.UTC)
 
 func gregorianDays(y, m int) int { return time.Date(y, time.Month(m)+1, 0, 0, 0, 0, 0, time.UTC).Day() }
 

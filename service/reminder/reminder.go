@@ -92,7 +92,7 @@ type StepView struct {
 // A FieldError is why a Reminder is refused. Those of one Reminder are joined.
 type FieldError struct {
 	Field string // as the API spells it
-	Rule  string // "1448-09-31: Ramadan 1448 has 30 days"
+	Rule  string // "1448-09-30: Ramadan 1448 has 29 days"
 }
 
 func (e *FieldError) Error() string { return e.Field + ": " + e.Rule }
