@@ -63,6 +63,9 @@ func (d *daemon) reload(ctx context.Context) ([]string, error) {
 	if d.people == nil && wantsRegistry(cfg) {
 		return nil, errors.New("catalogue, subscribers, blocklist: the gateway was started without any, and opens its registry of subscribers at its next start")
 	}
+	if d.jobs != nil && !wantsJobs(cfg) {
+		return nil, errors.New("catalogue: reminders and campaigns are of its services: without one the gateway runs from its next start on")
+	}
 	next, err := d.prepare(cfg)
 	if err != nil {
 		return nil, err
@@ -146,6 +149,7 @@ var startOnly = []struct{ key, remark string }{
 	{"store.outbox_ttl", " (but for accounts that are gone: at the next start)"},
 	{"store.outbox_max", ""},
 	{"country", " (for accounts; for the HTTP API at the next start)"},
+	{"time_zone", " (but for days in files of the HTTP API: at the next start)"},
 	{"subscribers.code.tries", nextStart},
 	{"subscribers.code", ""},
 	{"subscribers.account", ""},
@@ -161,6 +165,9 @@ func (d *daemon) remark(c config.Change) string {
 	// The files of a listener that speaks TLS, and goes on to, are read again.
 	if addr, key, ok := strings.Cut(strings.TrimPrefix(c.Path, "listen["), "].tls."); ok && key != "" && d.certs[addr] != nil {
 		return ""
+	}
+	if c.Path == "catalogue" && d.jobs == nil && d.cfg.Catalogue == nil {
+		return " (reminders and campaigns at the next start)"
 	}
 	for _, k := range startOnly {
 		if rest, ok := strings.CutPrefix(c.Path, k.key); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {

@@ -9,10 +9,13 @@
 //	serve.go    the gateway; wire.go turns its configuration into the rooms' options
 //	check.go    a configuration's mistakes
 //	reload.go   the running gateway takes a changed configuration
-//	queue.go    what waits; api.go is how these two speak to the running gateway
+//	queue.go    what waits; stop.go holds it back; api.go is how these two speak to the running gateway
 //	ported.go   the table of ported numbers; blocked.go  the blocklist file
 //	subscribers.go  the registry and its key, API keys, verification; wire_catalogue.go the catalogue
+//	wire_jobs.go  reminders and campaigns: opened, started and stopped around the gateway
 //	subs.go     subscribers by hand: subs_show.go, subs_change.go, subs_files.go
+//	reminders.go    reminders before a date: reminders_list.go, reminders_import.go
+//	campaign.go     bulk jobs: campaign_show.go; progress.go draws how far one is
 //	notice.go   a notice of a service, by HTTP as partners do; key.go makes their keys
 //	mo.go       what a handset of masar demo writes to a short code
 //	testnumbers.go  the carrier of test numbers, played in this process

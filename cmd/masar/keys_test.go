@@ -174,8 +174,6 @@ var keyValues = map[string]map[string]string{
 
 // nobodyReads are keys that change nothing that a room is given, and why that is right.
 var nobodyReads = map[string]string{
-	"reminders.at": "nobody keeps reminders yet", "reminders.pace": "nobody keeps reminders yet", "reminders.tries": "nobody keeps reminders yet", "reminders.dir": "nobody keeps reminders yet",
-	"campaigns.dir": "nobody runs campaigns yet", "campaigns.release_above": "nobody runs campaigns yet", "campaigns.ahead": "nobody runs campaigns yet", "campaigns.keep": "nobody runs campaigns yet", "campaigns.max": "nobody runs campaigns yet",
 	"ported.max_shrink": "it is asked while the table is read: TestAPortedTableThatShrinksIsRefused",
 }
 
@@ -241,6 +239,7 @@ func wire(t *testing.T, cfg *config.Config) wired {
 			fmt.Sprint(d.rhythms()) + dump(testRanges(cfg)) + dump(d.inForce.Load()) + dump(words) +
 			dump(catalogueOptions(cfg.Catalogue)) + cfg.Blocklist.File,
 		started: dump(g) + dump(storeOptions(cfg)) + dump(d.adminOptions(cfg)) + dump(registryOptions(cfg)) + dump(key) +
+			dump(reminderStoreOptions(cfg)) + dump(reminderOptions(cfg)) + dump(campaignStoreOptions(cfg)) + dump(campaignOptions(cfg)) +
 			fmt.Sprintf("%T", log.Handler()),
 	}
 }

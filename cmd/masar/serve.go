@@ -65,6 +65,7 @@ type daemon struct {
 	certs     certificates
 	people    service.Registry // nil: a plain gateway
 	personKey *service.Key
+	jobs      *ownJobs // nil: no reminders and no campaigns
 	test      *testNumbers
 	blocked   blocked
 	inForce   atomic.Pointer[face]             // what HTTP asks for at each request
@@ -105,6 +106,9 @@ func newDaemon(path string, errs io.Writer) (*daemon, []config.Warning, error) {
 		limit := int64(224 << 20)
 		if wantsRegistry(cfg) {
 			limit += standingOctets * int64(cfg.Subscribers.Cache)
+		}
+		if wantsJobs(cfg) {
+			limit += jobsOctets
 		}
 		debug.SetMemoryLimit(limit)
 	}
@@ -158,6 +162,10 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.people != nil {
 		down = append(down, step{"the registry of subscribers", d.people.Close})
 	}
+	if err := d.openJobs(cfg, store); err != nil {
+		return errors.Join(err, down.all())
+	}
+	down = append(down, d.jobs.steps()...)
 	// Before a carrier is bound: where a port is taken nothing has been sent.
 	ao := d.adminOptions(cfg)
 	ao.Gatherer, ao.Registerer, ao.Reload, ao.Log = registry, registry, d.reload, d.log
@@ -167,12 +175,15 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	gateOptions := gatewayOptions(cfg, next.setup, ls)
 	gateOptions.Store, gateOptions.Full, gateOptions.Log, gateOptions.Registerer = store, store.Full, d.log, registry
-	gateOptions.Registry = d.people
+	gateOptions.Registry, gateOptions.Jobs = d.people, d.jobs.forGateway(d)
 	gw, err := gateway.Start(ctx, gateOptions)
 	if err != nil {
 		return errors.Join(listenError(err, cfg), web.Close(ctx), down.all())
 	}
 	d.gw = gw
+	if err := d.jobs.start(gw); err != nil {
+		return errors.Join(err, d.stop(gw, web, down, hup))
+	}
 	web.Serve(gw)
 	d.log.Info("ready", slog.Duration("after", time.Since(began)), slog.Int("accounts", len(cfg.Accounts)),
 		slog.Int("carriers", len(cfg.Carriers)), slog.Int("routes", len(cfg.Routes)), slog.String("data", cfg.Data))
@@ -273,21 +284,27 @@ func storeOptions(c *config.Config) pebble.Options {
 func gatewayOptions(c *config.Config, s gateway.Setup, ls []gateway.Listener) gateway.Options {
 	return gateway.Options{
 		SystemID: c.Node, Listeners: ls, Timers: serverTimers(c), MaxPDU: int(c.MaxPDU), Drain: given(c.Drain),
+		HaltFile:  filepath.Join(c.Data, "halts.json"),
 		OutboxTTL: c.Store.OutboxTTL, ShowText: c.Log.ShowText, ShowNumbers: c.Log.ShowNumbers, Setup: s,
 	}
 }
 
 // adminOptions are what a configuration says about HTTP, and what the daemon has for it.
 func (d *daemon) adminOptions(c *config.Config) admin.Options {
-	return admin.Options{
+	o := admin.Options{
 		Listen: adminListen(&c.Admin), Socket: filepath.Join(c.Data, admin.SocketName), Token: c.Admin.Token.Reveal(),
 		Country:  c.Country,
-		Bulk:     admin.Bulk{Dir: c.BulkDir(), Max: int64(c.API.Bulk.Max), Keep: c.API.Bulk.Keep},
+		Bulk:     admin.Bulk{Dir: c.BulkDir(), Max: int64(c.API.Bulk.Max), Keep: c.API.Bulk.Keep, Zone: c.TimeZone.Location()},
+		Files:    admin.CampaignFiles{Dir: c.CampaignsDir(), Max: int64(c.Campaigns.Max), MinFree: given(int64(c.Store.MinFree))},
 		Registry: d.people, PersonKey: d.personKey,
 		Keys:      func() *admin.Keys { return d.inForce.Load().keys },
 		Catalogue: func() *service.Catalogue { return d.inForce.Load().catalogue },
 		Codes:     func() admin.Codes { return d.inForce.Load().codes },
 	}
+	if d.jobs != nil {
+		o.Reminders, o.Campaigns = d.jobs.reminders, d.jobs.campaigns
+	}
+	return o
 }
 
 // wait returns when the process is asked to stop; until then SIGHUP reloads, and the table
@@ -396,7 +413,7 @@ func (d *daemon) stop(gw *gateway.Gateway, web *admin.Server, down shutdown, hup
 	}()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	err := gw.Close(ctx)
+	err := errors.Join(d.jobs.stop(), gw.Close(ctx))
 	wctx, done := context.WithTimeout(ctx, 2*time.Second)
 	defer done()
 	err = errors.Join(err, web.Close(wctx))
