@@ -13,7 +13,7 @@ type Campaign struct {
 	ID      uint64 // from 1, never given twice
 	Name    string // 1 to 100 characters; for people
 	Account string // system_id it is sent under
-	Service string // code of the catalogue
+	Service string // code of the catalogue; empty only for plain accounts
 	Text    string // the same for all; empty: rows carry a text, or the template's parameters
 	By      string // who made it
 
@@ -321,8 +321,6 @@ func (c *Campaign) check() error {
 		return &FieldError{"name", "has more than 100 characters"}
 	case c.Account == "":
 		return &FieldError{"account", "is needed: the system_id to send under"}
-	case c.Service == "":
-		return &FieldError{"service", "is needed: a code of the catalogue"}
 	case c.By == "":
 		return &FieldError{"by", "is needed: who makes it"}
 	case !(c.Pace >= 0 && c.Pace <= 1e6):

@@ -23,6 +23,9 @@ var reportColumns = []string{"row", "recipient", "message_id", "state", "err", "
 // as CSV: one line a row, as all was at one moment, in bounded memory. Times are RFC 3339
 // in UTC.
 func (s *Store) Report(ctx context.Context, id uint64, w io.Writer) error {
+	if _, err := s.Campaign(id); err != nil {
+		return err // before anything is written
+	}
 	out := csv.NewWriter(bufio.NewWriterSize(w, 64<<10))
 	if err := out.Write(reportColumns); err != nil {
 		return err
@@ -63,6 +66,9 @@ func (s *Store) Report(ctx context.Context, id uint64, w io.Writer) error {
 // Bad writes the bad rows of a campaign's file as CSV: row, field, rule and the row as
 // given.
 func (s *Store) Bad(ctx context.Context, id uint64, w io.Writer) error {
+	if _, err := s.Campaign(id); err != nil {
+		return err // before anything is written
+	}
 	out := csv.NewWriter(w)
 	if err := out.Write([]string{"row", "field", "rule", "line"}); err != nil {
 		return err
