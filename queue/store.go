@@ -184,8 +184,8 @@ type Store interface {
 	// all that wait, in lanes and aside, then what s asks for. It reads them one after the
 	// other, in bounded memory: about a second for each million. The View is each's until it
 	// returns; its M is without Body, its Parts are what one row tells (of a message sent in
-	// several parts the one answered last). each says whether to go on; of the Store it may
-	// call Name only.
+	// several parts the one answered last). each says whether to go on; it may take its time
+	// and call the Store.
 	Survey(ctx context.Context, s Survey, each func(*View) bool) error
 
 	// Matching lists waiting messages, oldest first.

@@ -61,7 +61,9 @@ type Store struct {
 	once   sync.Once
 	err    error // of Close
 	wg     sync.WaitGroup
-	quit   chan struct{} // closed by Close: the disk watcher ends
+	quit   chan struct{} // closed by Close: the disk watcher and the surveys end
+
+	surveys sync.WaitGroup // under way
 }
 
 var _ queue.Store = (*Store)(nil)
@@ -285,6 +287,7 @@ func (s *Store) Close() error {
 		s.reads.Lock()
 		s.closed.Store(true)
 		s.reads.Unlock()
+		s.surveys.Wait()
 		s.metrics.unregister()
 		s.err = errors.Join(s.db.Close(), s.lock.Close())
 	})

@@ -25,10 +25,14 @@ type survey struct {
 
 // Survey is queue.Store's.
 func (s *Store) Survey(ctx context.Context, what queue.Survey, each func(*queue.View) bool) error {
+	// Not a reader like the others, whom Close keeps out while it waits for those who are in:
+	// a survey lasts, and each may wait for somebody who asks the store for something.
 	if err := s.begin(); err != nil {
 		return err
 	}
-	defer s.end()
+	s.surveys.Add(1)
+	s.end()
+	defer s.surveys.Done()
 	snap, err := s.durable(ctx)
 	if err != nil {
 		return err

@@ -174,29 +174,22 @@ func surveyMoment(r *rig) {
 	var got []queue.ID
 	err := r.s.Survey(r.ctx, queue.Survey{Sent: true, Since: epoch}, func(v *queue.View) bool {
 		if len(got) == 0 {
-			moved := make(chan struct{})
-			go func() { // each itself may not ask the store for anything
-				defer close(moved)
-				for i, c := range claims[10:] {
-					k := newTicket()
-					step := queue.Step(&queue.Enter{Claim: c, Lane: next})
-					switch i % 3 {
-					case 0:
-						step = &queue.Wait{Claim: c, Until: c.M.Expires, Why: queue.WaitHalted, Lane: l}
-					case 1:
-						step = r.final(c, pdu.StateDeleted)
-					}
-					if err := r.s.Commit(r.ctx, k, step); err != nil {
-						r.Errorf("Commit: %v", err)
-						return
-					}
-					k.wait()
+			for i, c := range claims[10:] {
+				switch i % 3 {
+				case 0:
+					r.halt(c)
+				case 1:
+					r.commit(r.final(c, pdu.StateDeleted))
+				default:
+					r.commit(&queue.Enter{Claim: c, Lane: next})
 				}
-			}()
-			<-moved
+			}
 		}
 		if v.Stage > queue.Aside {
 			r.Errorf("%v was waiting and is told of at stage %d", v.M.ID, v.Stage)
+		}
+		if now := r.find(v.M.ID); v.Why == queue.WaitHalted && now.Why != v.Why {
+			r.Errorf("%v was halted, and by now waits for %v", v.M.ID, now.Why)
 		}
 		got = append(got, v.M.ID)
 		return true
