@@ -69,7 +69,7 @@ func TestEveryOperationNeedsItsScopes(t *testing.T) {
 		if open {
 			return
 		}
-		path = strings.NewReplacer("{number}", number1, "{id}", strings.Repeat("0", 32), "{do}", "end").Replace(path)
+		path = strings.NewReplacer("{number}", number1, "{id}", strings.Repeat("0", 32), "{do}", "end", "{key}", "k", "{name}", "x").Replace(path)
 		for _, k := range keys {
 			r := s.request(s.tcp, strings.ToUpper(method), path, "Bearer only-"+k.Name, nil)
 			enough := len(need) == 0 || len(need) == 1 && need[0] == k.Name
@@ -144,5 +144,16 @@ func TestKeysAreMadeAndRead(t *testing.T) {
 		if _, err := NewKeys(keys); err == nil {
 			t.Errorf("%s was taken", name)
 		}
+	}
+}
+
+func TestTheOperatorsNamesAreNoKeys(t *testing.T) {
+	for _, name := range []string{"admin", "cli", "cli:ali"} {
+		if _, err := NewKeys([]APIKey{{Name: name, Channel: "c"}}); err == nil || !strings.Contains(err.Error(), "operator") {
+			t.Errorf("a key may be called %s: %v", name, err)
+		}
+	}
+	if sc, err := ParseScopes([]string{"reminders", "campaigns", "release", "halt"}); err != nil || sc.String() != "reminders, campaigns, release, halt" {
+		t.Errorf("%v %v", sc, err)
 	}
 }

@@ -22,6 +22,7 @@ type JobKind string
 const (
 	BulkEnrolments JobKind = "enrolments"
 	BulkBlocklist  JobKind = "blocklist"
+	BulkReminders  JobKind = "reminders"
 )
 
 // JobState is how far a job is.
@@ -40,10 +41,11 @@ var jobStates = []JobState{JobQueued, JobRunning, JobDone, JobFailed}
 // BulkJob is one uploaded file and what has become of its rows.
 type BulkJob struct {
 	ID       string     `json:"id"`
-	Kind     JobKind    `json:"kind" enum:"enrolments,blocklist"`
+	Kind     JobKind    `json:"kind" enum:"enrolments,blocklist,reminders"`
 	State    JobState   `json:"state" enum:"queued,running,done,failed"`
 	Error    string     `json:"error,omitempty" doc:"why it failed: line, rule and cure. What stands before that line is applied; a failed header applies nothing"`
 	Channel  string     `json:"channel"`
+	Account  string     `json:"account,omitempty" doc:"reminders: system_id they are sent under"`
 	Octets   int64      `json:"octets" doc:"of the file"`
 	Rows     int64      `json:"rows" doc:"done so far"`
 	Good     int64      `json:"good"`
@@ -136,7 +138,7 @@ func openBulk(a *api) (*bulk, error) {
 	for _, e := range entries {
 		id, ext, _ := strings.Cut(e.Name(), ".")
 		j := b.jobs[id]
-		left := strings.HasSuffix(e.Name(), partSuffix) || j == nil && ext == "csv" || j != nil && ext == "csv" && j.over()
+		left := strings.HasSuffix(e.Name(), partSuffix) || (ext == "csv" || ext == "jsonl") && (j == nil || j.over())
 		if left && isJobID(id) && !damaged[id] {
 			os.Remove(filepath.Join(b.dir, e.Name()))
 		}
@@ -150,6 +152,22 @@ const partSuffix = ".part"
 // isJobID keeps what is not ours in the folder from being touched, and paths out of ids.
 func isJobID(s string) bool {
 	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// ext is how the name of its file ends.
+func (j *jobFile) ext() string {
+	if j.Params.JSONLines {
+		return ".jsonl"
+	}
+	return ".csv"
+}
+
+// seenBy tells whether a job is c's to see: its channel's, and of reminders its account's.
+func (j *jobFile) seenBy(c *caller) bool {
+	if !c.sees(j.Channel) {
+		return false
+	}
+	return j.Kind != BulkReminders || c.scopes&scopeOperator != 0 || c.account == j.Account
 }
 
 func (j *jobFile) over() bool { return j.State == JobDone || j.State == JobFailed }
@@ -227,7 +245,7 @@ func (b *bulk) find(c *caller, id string) (BulkJob, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	j := b.jobs[id]
-	if j == nil || !c.sees(j.Channel) {
+	if j == nil || !j.seenBy(c) {
 		return BulkJob{}, false
 	}
 	return j.view(b.a.opt.Now()), true
@@ -240,7 +258,7 @@ func (b *bulk) list(c *caller) []BulkJob {
 	all := []BulkJob{}
 	now := b.a.opt.Now()
 	for _, j := range b.jobs {
-		if c.sees(j.Channel) {
+		if j.seenBy(c) {
 			all = append(all, j.view(now))
 		}
 	}
@@ -299,7 +317,7 @@ func (b *bulk) sweep() {
 	for id, j := range b.jobs {
 		if j.over() && j.Finished != nil && now.Sub(*j.Finished) > b.a.opt.Bulk.Keep {
 			delete(b.jobs, id)
-			for _, ext := range []string{".json", ".csv", badSuffix} { // the job first: a file without one is swept at the next start
+			for _, ext := range []string{".json", j.ext(), badSuffix} { // the job first: a file without one is swept at the next start
 				if err := os.Remove(b.path(id, ext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 					b.log.Warn("a finished bulk job could not be removed", slog.String("job", id), slog.Any("err", err))
 				}

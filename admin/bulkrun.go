@@ -56,7 +56,7 @@ func (b *bulk) run(ctx context.Context) {
 
 // work runs a job from where it stopped. An error is one that may go away: the job waits.
 func (b *bulk) work(ctx context.Context, j *jobFile) error {
-	at, err := b.a.opt.Registry.Bookmark(ctx, bookmarkOf(j.ID))
+	at, err := b.bookmark(ctx, j)
 	if err != nil {
 		return err
 	}
@@ -85,10 +85,22 @@ func (b *bulk) work(ctx context.Context, j *jobFile) error {
 	return b.end(j, wrong)
 }
 
-// bookmarkOf is a job's name in the registry.
+// bookmark is how far a job came, as whoever keeps its rows knows it.
+func (b *bulk) bookmark(ctx context.Context, j *jobFile) (service.Bookmark, error) {
+	if j.Kind != BulkReminders {
+		return b.a.opt.Registry.Bookmark(ctx, bookmarkOf(j.ID))
+	}
+	r, err := b.a.reminders()
+	if err != nil {
+		return service.Bookmark{}, err
+	}
+	return r.BookmarkOf(ctx, bookmarkOf(j.ID))
+}
+
+// bookmarkOf is a job's name where its bookmark is.
 func bookmarkOf(id string) string { return "bulk/" + id }
 
-// went takes over what the registry counted. REQUIRES: bulk.mu.
+// went takes over what was counted with the rows. REQUIRES: bulk.mu.
 func (j *jobFile) went(at *service.Bookmark) {
 	j.Rows, j.Good, j.Bad, j.Changed, j.Nothing, j.offset = at.Rows, at.Good, at.Bad, at.Changed, at.Nothing, at.Offset
 }
@@ -118,7 +130,7 @@ func (b *bulk) end(j *jobFile, wrong *service.FileError) error {
 		return err
 	}
 	b.count()
-	if err := os.Remove(b.path(j.ID, ".csv")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(b.path(j.ID, j.ext())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		b.log.Warn("a finished bulk job could not be removed", slog.String("job", j.ID), slog.Any("err", err))
 	}
 	b.log.Info("bulk job ended", slog.String("job", j.ID), slog.String("kind", string(j.Kind)), slog.String("channel", j.Channel), slog.String("state", string(j.State)),
@@ -129,7 +141,7 @@ func (b *bulk) end(j *jobFile, wrong *service.FileError) error {
 // load reads the job's file from where it stopped. A *service.FileError is the fault of
 // who wrote the file.
 func (b *bulk) load(ctx context.Context, j *jobFile) error {
-	file, err := os.Open(b.path(j.ID, ".csv"))
+	file, err := os.Open(b.path(j.ID, j.ext()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return &service.FileError{Rule: "the uploaded file is gone from api.bulk.dir: upload it again"}
 	}
@@ -142,9 +154,12 @@ func (b *bulk) load(ctx context.Context, j *jobFile) error {
 		return err
 	}
 	progress := func(at service.Bookmark) { b.progress(j, &at) }
-	if j.Kind == BulkBlocklist {
+	switch j.Kind {
+	case BulkBlocklist:
 		err = b.loadBlocklist(ctx, j, file, bad, progress)
-	} else {
+	case BulkReminders:
+		err = b.loadReminders(ctx, j, file, bad, progress)
+	default:
 		err = b.loadEnrolments(ctx, j, file, bad, progress)
 	}
 	return errors.Join(err, bad.Sync(), bad.Close())

@@ -24,10 +24,13 @@ import (
 
 // bulkQuery is what a caller says about a file.
 type bulkQuery struct {
-	Encoding string `json:"encoding,omitempty"`
-	Verified bool   `json:"verified,omitempty"`
-	DayFirst bool   `json:"day_first,omitempty"`
-	By       string `json:"by,omitempty"`
+	Encoding  string `json:"encoding,omitempty"`
+	Verified  bool   `json:"verified,omitempty"`
+	DayFirst  bool   `json:"day_first,omitempty"`
+	By        string `json:"by,omitempty"`
+	Service   string `json:"service,omitempty"`
+	Calendar  string `json:"calendar,omitempty"`
+	JSONLines bool   `json:"json_lines,omitempty"`
 }
 
 // FileQuery is what may be said of any file.
@@ -74,6 +77,10 @@ func (f *face) bulkOperations() {
 	operation(f, ScopeBulk|ScopeBlocklist, huma.Operation{OperationID: "upload-blocklist", Method: http.MethodPost, Path: "/v1/bulk/blocklist", Tags: []string{"bulk"},
 		Summary: "Block the numbers of a file", Description: "Columns: number, scope (all, opt-in), reason, expires; the header may be missing. Numbers are added; none is unblocked, and another channel's block is only tightened.",
 		DefaultStatus: http.StatusAccepted, RequestBody: csvBody, Errors: statuses, Middlewares: huma.Middlewares{streamed}}, f.uploadBlocklist)
+	operation(f, ScopeBulk|ScopeReminders, huma.Operation{OperationID: "upload-reminders", Method: http.MethodPost, Path: "/v1/bulk/reminders", Tags: []string{"bulk"},
+		Summary:       "Put the reminders of a file of many rows",
+		Description:   "Each row is as a PUT of its key. CSV: the columns key, person or number, service, expires, calendar, lead_days, and the parameters of the templates are named in the first line. JSON Lines: objects with the fields of the PUT, and key. A job begins, which goes on by itself after a restart; good rows are kept, bad ones are told with line and reason.",
+		DefaultStatus: http.StatusAccepted, RequestBody: tableBody, Errors: statuses, Middlewares: huma.Middlewares{streamed}}, f.uploadReminders)
 	operation(f, ScopeBulk, huma.Operation{OperationID: "bulk-jobs", Method: http.MethodGet, Path: "/v1/bulk", Tags: []string{"bulk"},
 		Summary: "Every job of the channel, the latest first", Errors: []int{http.StatusNotImplemented}}, f.listJobs)
 	operation(f, ScopeBulk, huma.Operation{OperationID: "bulk-job", Method: http.MethodGet, Path: "/v1/bulk/{id}", Tags: []string{"bulk"},
@@ -88,11 +95,11 @@ func (f *face) uploadEnrolments(ctx context.Context, in *struct {
 	Verified bool `query:"verified" doc:"the channel has checked that the numbers are the persons', for rows that do not say"`
 	DayFirst bool `query:"day_first" doc:"dates are 23/11/2026"`
 }) (*jobOutput, error) {
-	return f.take(ctx, new(mistakes), BulkEnrolments, &in.FileQuery, bulkQuery{Verified: in.Verified, DayFirst: in.DayFirst})
+	return f.take(ctx, new(mistakes), &jobFile{BulkJob: BulkJob{Kind: BulkEnrolments}, Params: bulkQuery{Verified: in.Verified, DayFirst: in.DayFirst}}, &in.FileQuery)
 }
 
 func (f *face) uploadBlocklist(ctx context.Context, in *struct{ FileQuery }) (*jobOutput, error) {
-	return f.take(ctx, new(mistakes), BulkBlocklist, &in.FileQuery, bulkQuery{})
+	return f.take(ctx, new(mistakes), &jobFile{BulkJob: BulkJob{Kind: BulkBlocklist}}, &in.FileQuery)
 }
 
 // jobs is the bulk folder.
@@ -106,16 +113,16 @@ func (a *api) jobs() (*bulk, error) {
 	return a.bulk, nil
 }
 
-// take reads a file into the bulk folder and makes a job of it.
-func (f *face) take(ctx context.Context, m *mistakes, kind JobKind, q *FileQuery, p bulkQuery) (*jobOutput, error) {
+// take reads a file into the bulk folder and makes the job of it that j begins to describe.
+func (f *face) take(ctx context.Context, m *mistakes, j *jobFile, q *FileQuery) (*jobOutput, error) {
 	b, err := f.jobs()
 	if err != nil {
 		return nil, err
 	}
 	c, up := from(ctx), ctx.Value(uploadKey{}).(upload)
-	p.Encoding, p.By = q.Encoding, clerk(m, q.By)
-	channel := c.speaksFor(m, q.Channel)
-	if kind == BulkEnrolments {
+	j.Params.Encoding, j.Params.By = q.Encoding, clerk(m, q.By)
+	j.Channel = c.speaksFor(m, q.Channel)
+	if j.Kind != BulkBlocklist {
 		if _, err := f.catalogue(); err != nil {
 			return nil, err
 		}
@@ -123,7 +130,13 @@ func (f *face) take(ctx context.Context, m *mistakes, kind JobKind, q *FileQuery
 	if err := m.err(); err != nil {
 		return nil, err
 	}
-	if err := contentType(up.r.Header.Get("Content-Type")); err != nil {
+	given := up.r.Header.Get("Content-Type")
+	if j.Kind == BulkReminders {
+		j.Params.JSONLines, err = tableType(given)
+	} else {
+		err = contentType(given)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if up.r.ContentLength > f.opt.Bulk.Max {
@@ -133,8 +146,7 @@ func (f *face) take(ctx context.Context, m *mistakes, kind JobKind, q *FileQuery
 		return nil, err
 	}
 	defer b.leave()
-	j := &jobFile{Name: c.name, Services: c.services, Own: c.only() != "", Params: p,
-		BulkJob: BulkJob{ID: f.jobID(c, q.Key), Kind: kind, State: JobQueued, Channel: channel}}
+	j.ID, j.State, j.Name, j.Services, j.Own = f.jobID(c, q.Key), JobQueued, c.name, c.services, c.only() != ""
 	if err := b.receive(up, j); err != nil {
 		return nil, err
 	}
@@ -313,7 +325,7 @@ func (b *bulk) add(j *jobFile) (*jobOutput, error) {
 	defer b.mu.Unlock()
 	if was := b.jobs[j.ID]; was != nil {
 		os.Remove(j.part)
-		if was.Kind != j.Kind || was.Params != j.Params || was.Channel != j.Channel || !slices.Equal(was.Sum, j.Sum) {
+		if was.Kind != j.Kind || was.Params != j.Params || was.Channel != j.Channel || was.Account != j.Account || !slices.Equal(was.Sum, j.Sum) {
 			return nil, service.ErrKeyReused
 		}
 		return &jobOutput{Location: "/v1/bulk/" + was.ID, Replayed: "true", Body: was.view(b.a.opt.Now())}, nil
@@ -321,13 +333,13 @@ func (b *bulk) add(j *jobFile) (*jobOutput, error) {
 	j.Created = b.a.opt.Now().UTC()
 	// First the file, then the job: a file without a job is swept away, a job without its
 	// file could not run.
-	err := os.Rename(j.part, b.path(j.ID, ".csv"))
+	err := os.Rename(j.part, b.path(j.ID, j.ext()))
 	if err == nil {
 		err = b.save(j)
 	}
 	if err != nil {
 		os.Remove(j.part)
-		os.Remove(b.path(j.ID, ".csv"))
+		os.Remove(b.path(j.ID, j.ext()))
 		os.Remove(b.path(j.ID, ".json"))
 		return nil, diskProblem(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -41,7 +42,7 @@ type Campaigns interface {
 // CampaignRequest makes a campaign.
 type CampaignRequest struct {
 	Name    string  `json:"name" minLength:"1" maxLength:"100" doc:"for people"`
-	Service string  `json:"service" minLength:"1" maxLength:"5" doc:"code of the catalogue"`
+	Service string  `json:"service,omitempty" maxLength:"5" doc:"code of the catalogue; absent: of an account that needs none"`
 	Text    string  `json:"text,omitempty" maxLength:"20000" doc:"the same for all, for a service without template; absent: rows carry a text, or the template's parameters"`
 	Pace    float64 `json:"pace,omitempty" minimum:"0" maximum:"1000000" doc:"messages a second that are handed to the queue; absent: as it takes them"`
 	Account string  `json:"account,omitempty" maxLength:"15" doc:"system_id it is sent under; absent: the key's"`
@@ -165,7 +166,7 @@ func (f *face) campaignOperations() {
 		Summary: "Forget a campaign that is over, or has not begun", Description: "Its report goes with it.",
 		DefaultStatus: http.StatusNoContent, Errors: acting}, f.deleteCampaign)
 	operation(f, ScopeCampaigns, huma.Operation{OperationID: "upload-campaign", Method: http.MethodPut, Path: "/v1/campaigns/{id}/file", Tags: tags,
-		Summary: "Give a campaign its recipients", Description: "Columns: number or person, then the template's parameters, or text; language may be there. JSON Lines: objects with these fields. In place of the file before; its check, tests and release are void. A file that is refused changes nothing.",
+		Summary: "Give a campaign its recipients", Description: "Columns: number or person, then the template's parameters, or text; language may be there. JSON Lines: objects with number or person, language, and params (an object) or text. In place of the file before; its check, tests and release are void. A file that is refused changes nothing.",
 		RequestBody: tableBody, Errors: append(slices.Clone(storing), http.StatusUnsupportedMediaType), Middlewares: huma.Middlewares{streamed}}, f.uploadCampaign)
 	operation(f, ScopeCampaigns, huma.Operation{OperationID: "check-campaign", Method: http.MethodPost, Path: "/v1/campaigns/{id}/check", Tags: tags,
 		Summary: "A dry run over all rows", Description: "How many would be sent, how many refused and why, segments, and the time needed. It goes on by itself: GET the campaign until its state is not checking.",
@@ -231,13 +232,15 @@ func campaignProblem(err error) error {
 		return errNoCampaign
 	case errors.Is(err, campaign.ErrSamePerson):
 		return problem(http.StatusForbidden, err.Error())
+	case errors.Is(err, campaign.ErrNotYet):
+		return retry(http.StatusServiceUnavailable, err.Error(), 5*time.Second)
 	case errors.As(err, &state), errors.Is(err, campaign.ErrNotReleased), errors.Is(err, campaign.ErrNoFile), errors.Is(err, campaign.ErrNotChecked),
 		errors.Is(err, campaign.ErrNobody), errors.Is(err, campaign.ErrBusy):
 		return problem(http.StatusConflict, err.Error())
 	case errors.As(err, &file):
 		return problem(http.StatusUnprocessableEntity, "the file is refused, nothing of it was kept", mistake(place(file.Line, file.Column), nil, file.Rule))
 	case errors.As(err, &row):
-		return problem(http.StatusUnprocessableEntity, "the file is refused, nothing of it was kept", mistake(place(int64(row.Row), row.Field), nil, row.Rule))
+		return problem(http.StatusUnprocessableEntity, "a row of the file cannot be sent", mistake(place(int64(row.Row), row.Field), nil, row.Rule))
 	case errors.Is(err, engine.ErrFull):
 		return problem(http.StatusInsufficientStorage, "there is no room on the disk of the campaigns: nothing was changed")
 	case !errors.As(err, &wrong):
@@ -323,20 +326,23 @@ func (f *face) postCampaign(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	var m mistakes
-	s, err := f.code(&m, c, "body.service", q.Service)
+	if q.Service != "" {
+		var m mistakes
+		if _, err = f.code(&m, c, "body.service", q.Service); err == nil {
+			err = m.err()
+		}
+	} else if c.services != nil {
+		err = problem(http.StatusForbidden, fmt.Sprintf("key %s has to name one of its services: %s", c.name, strings.Join(c.services, ", ")))
+	}
 	if err == nil {
-		err = m.err()
+		err = f.grants(ctx, account, q.Service)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := f.grants(ctx, account, s.Code); err != nil {
-		return nil, err
-	}
 	ask := repeatable{key: in.Key, operation: "new-campaign", asked: q, look: "GET /v1/campaigns"}
 	out, err := repeat(ctx, f.api, c, ask, func(ctx context.Context) (uint64, error) {
-		k, err := r.Create(ctx, campaign.Campaign{Name: q.Name, Account: account, Service: s.Code, Text: q.Text, Pace: q.Pace, By: c.user})
+		k, err := r.Create(ctx, campaign.Campaign{Name: q.Name, Account: account, Service: q.Service, Text: q.Text, Pace: q.Pace, By: c.user})
 		return k.ID, campaignProblem(err)
 	}, func(ctx context.Context, id uint64) (CampaignView, error) { return f.viewed(ctx, r, id) })
 	if err != nil {
@@ -434,77 +440,77 @@ type TestSent struct {
 
 // Tests is what became of a test send.
 type Tests struct {
-	Sent []TestSent `json:"sent"`
+	Text  string     `json:"text,omitempty" doc:"what was sent: of the first row that can be sent; absent where the answer comes again"`
+	Parts int        `json:"parts,omitempty"`
+	Sent  []TestSent `json:"sent"`
 }
 
-const testsMost = 20 // numbers of a test send: their answer is kept with its Idempotency-Key
+// A test send's answer is kept with its Idempotency-Key, in at most 4 KiB.
+const (
+	testsMost     = 20
+	testErrorMost = 100 // characters
+)
 
 func (f *face) testCampaign(ctx context.Context, in *struct {
 	Idempotent
 	CampaignPath
-	Body TestRequest `required:"false"`
+	Body *TestRequest // nil: as an empty one
 }) (*answer[Tests], error) {
 	r, k, err := f.campaign(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	to, err := f.testNumbers(k, in.Body.Numbers)
+	var q TestRequest
+	if in.Body != nil {
+		q = *in.Body
+	}
+	to, err := f.testNumbers(k, q.Numbers)
 	if err != nil {
 		return nil, err
 	}
-	c := from(ctx)
-	ask := repeatable{key: in.Key, operation: "test-campaign", asked: []any{in.ID, in.Body}, look: "tested of GET /v1/campaigns/{id}"}
-	return repeat(ctx, f.api, c, ask, func(ctx context.Context) (Tests, error) {
+	var sent campaign.Tested
+	ask := repeatable{key: in.Key, operation: "test-campaign", asked: []any{in.ID, q}, look: "tested of GET /v1/campaigns/{id}"}
+	return repeat(ctx, f.api, from(ctx), ask, func(ctx context.Context) (Tests, error) {
 		done, err := r.Test(ctx, in.ID, to)
 		if err != nil {
 			return Tests{}, campaignProblem(err)
 		}
-		out := Tests{[]TestSent{}}
+		out := Tests{Sent: []TestSent{}}
 		for _, t := range done {
 			row := TestSent{Number: t.Number.String()}
 			if t.Err != nil {
-				row.Error = t.Err.Error()
+				rule := []rune(t.Err.Error())
+				row.Error = string(rule[:min(len(rule), testErrorMost)])
 			} else {
 				row.MessageID = queue.ID(t.Message).String()
 			}
-			out.Sent = append(out.Sent, row)
+			sent, out.Sent = t, append(out.Sent, row)
 		}
 		return out, nil
-	}, func(_ context.Context, t Tests) (Tests, error) { return t, nil })
+	}, func(_ context.Context, t Tests) (Tests, error) {
+		t.Text, t.Parts = sent.Text, sent.Parts
+		return t, nil
+	})
 }
 
-// testNumbers are the agency's own: no test goes to anybody else.
+// testNumbers reads numbers; whether they are the agency's own is asked where they are
+// sent to.
 func (f *face) testNumbers(k *campaign.View, asked []string) ([]number.E164, error) {
-	cat, err := f.catalogue()
-	if err != nil {
-		return nil, err
-	}
-	var own []number.E164
-	var agency string
-	if s := cat.Service(k.Service); s != nil {
-		if a := cat.Agency(s.Agency); a != nil {
-			own, agency = a.TestNumbers, a.Code
-		}
-	}
-	if len(own) == 0 {
-		return nil, problem(http.StatusConflict, fmt.Sprintf("the agency %q has no test numbers (agencies[].test_numbers of the catalogue)", agency))
-	}
 	var m mistakes
-	if len(asked) == 0 {
-		if len(own) > testsMost {
-			m.add("body.numbers", nil, fmt.Sprintf("the agency %s has %d test numbers: name at most %d of them", agency, len(own), testsMost))
-		}
-		return own, m.err()
-	}
 	var to []number.E164
 	for i, written := range asked {
-		field := fmt.Sprintf("body.numbers[%d]", i)
-		before := len(m)
-		n := f.number(&m, field, written)
-		if len(m) == before && !slices.Contains(own, n) {
-			m.add(field, written, "is no test number of the agency "+agency)
+		to = append(to, f.number(&m, fmt.Sprintf("body.numbers[%d]", i), written))
+	}
+	if len(asked) == 0 && k.Service != "" {
+		cat, err := f.catalogue()
+		if err != nil {
+			return nil, err
 		}
-		to = append(to, n)
+		if s := cat.Service(k.Service); s != nil && cat.Agency(s.Agency) != nil {
+			if n := len(cat.Agency(s.Agency).TestNumbers); n > testsMost {
+				m.add("body.numbers", nil, fmt.Sprintf("the agency %s has %d test numbers: name at most %d of them", s.Agency, n, testsMost))
+			}
+		}
 	}
 	return to, m.err()
 }

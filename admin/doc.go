@@ -20,6 +20,7 @@
 //	bulk.go        the folder of bulk jobs
 //	bulkupload.go  a file -> a job
 //	bulkrun.go     a job -> the registry, one goroutine for all of them
+//	bulkreminder.go  a job of reminders
 //	export.go      everything as CSV
 //	reminder.go    series of reminders; unreached.go: who was not reached
 //	campaign.go    campaigns; campaignfile.go: their files

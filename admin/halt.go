@@ -249,8 +249,8 @@ func (f *face) getHalts(ctx context.Context, _ *none) (*struct {
 
 type haltInput struct {
 	Idempotent
-	ID   string `path:"id" minLength:"1" maxLength:"64" doc:"as POST /v1/halts answered it"`
-	Body HaltDo `required:"false"`
+	ID   string  `path:"id" minLength:"1" maxLength:"64" doc:"as POST /v1/halts answered it"`
+	Body *HaltDo // nil: as an empty one
 }
 
 var errNoHalt = problem(http.StatusNotFound, "no such halt is in force: GET /v1/halts")
@@ -293,18 +293,17 @@ func (f *face) endHalt(ctx context.Context, in *haltInput, operation string, do 
 	if err != nil {
 		return nil, err
 	}
-	c := from(ctx)
-	asked := struct {
-		ID string
-		HaltDo
-	}{in.ID, in.Body}
-	if in.Body.DryRun {
+	c, q := from(ctx), HaltDo{}
+	if in.Body != nil {
+		q = *in.Body
+	}
+	if q.DryRun {
 		was, err := haltOf(h, c, in.ID)
 		if err != nil {
 			return nil, err
 		}
 		var m mistakes
-		since := f.sinceOr(&m, in.Body.Since, was.Since)
+		since := f.sinceOr(&m, q.Since, was.Since)
 		if err := m.err(); err != nil {
 			return nil, err
 		}
@@ -314,7 +313,7 @@ func (f *face) endHalt(ctx context.Context, in *haltInput, operation string, do 
 		}
 		return &answer[HaltAnswer]{Body: HaltAnswer{Halt: haltRow(was), Counts: n, DryRun: true}}, nil
 	}
-	ask := repeatable{key: in.Key, operation: operation, asked: asked, harmless: true}
+	ask := repeatable{key: in.Key, operation: operation, asked: []any{in.ID, q}, harmless: true}
 	return repeat(ctx, f.api, c, ask, func(ctx context.Context) (HaltAnswer, error) {
 		was, err := haltOf(h, c, in.ID)
 		if err == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"masar/gateway"
+	"masar/number"
 	"masar/queue"
 	"masar/service"
 	"masar/service/pebble"
@@ -40,6 +41,11 @@ var partners = []struct {
 	{"reader", "bank-a", "read", "", nil},
 	{"sender", "sender", "notices", "", nil},
 	{"blocker", "blocker", "blocklist bulk", "", nil},
+	{"agency", "agency", "reminders campaigns halt bulk", "civil-affairs", nil},
+	{"desk", "desk", "reminders campaigns halt bulk", "civil-affairs", []string{"IDREN"}},
+	{"chief", "chief", "release", "civil-affairs", nil},
+	{"rival", "rival", "reminders campaigns release halt bulk all-channels", "nic", nil},
+	{"watch", "watch", "reminders campaigns release halt bulk", "", nil},
 }
 
 // key is the key of a partner.
@@ -59,6 +65,7 @@ type site struct {
 	tcp     http.Handler
 	unix    http.Handler // made when it is asked for
 	notices *fakeNotices
+	gateway *fakeGateway
 	logged  *lockedBuffer
 	metrics *prometheus.Registry
 
@@ -100,7 +107,9 @@ func newSite(t testing.TB, options ...siteOption) *site {
 		},
 		Notices: s.notices,
 		Bulk:    Bulk{Dir: t.TempDir(), Max: 1 << 20, MinFree: -1},
+		Files:   CampaignFiles{Max: 1 << 16},
 	}
+	s.openJobs()
 	for _, f := range options {
 		f(&s.o)
 	}
@@ -248,15 +257,18 @@ func testCatalogue(t testing.TB) *service.Catalogue {
 		Calendar:   service.Calendar{Quiet: service.Windows{Days: []service.Span{{From: 22 * 60, To: 8 * 60}}}},
 		Categories: []service.Category{{Name: "service"}},
 		Agencies: []service.Agency{
-			{Code: "civil-affairs", Name: service.Texts{"ar": "الأحوال المدنية", "en": "Civil Affairs"}, Sender: "AHWAL"},
+			{Code: "civil-affairs", Name: service.Texts{"ar": "الأحوال المدنية", "en": "Civil Affairs"}, Sender: "AHWAL", TestNumbers: []number.E164{966500000071, 966500000072}},
 			{Code: "nic", Name: service.Texts{"ar": "مركز المعلومات", "en": "National Information Center"}, Sender: "MOI"},
 		},
 		Senders: []service.Sender{{Name: "AHWAL", Agency: "civil-affairs", AnyCarrier: true}, {Name: "MOI", Agency: "nic", AnyCarrier: true}},
 		Services: []service.Service{
-			{Code: "IDREN", Agency: "civil-affairs", Name: names("IDREN"), Class: uint8(queue.Normal), Category: "service", Validity: 72 * time.Hour, Hold: true,
+			{Code: "IDREN", Agency: "civil-affairs", Name: names("IDREN"), Class: uint8(queue.Normal), Category: "service", Validity: 72 * time.Hour, Hold: true, LeadDays: []int{30, 7},
 				Params:   []service.Param{{Name: "document", Max: 20}, {Name: "days", Max: 3}},
 				Versions: version("الأحوال: تنتهي {document} خلال {days} يوما", "Civil Affairs: {document} ends in {days} days")},
 			{Code: "IDNEW", Agency: "civil-affairs", Name: names("IDNEW"), Class: uint8(queue.Normal), Category: "service", Validity: 72 * time.Hour, Hold: true},
+			{Code: "PASSP", Agency: "civil-affairs", Name: names("PASSP"), Class: uint8(queue.Normal), Category: "service", Validity: 72 * time.Hour, LeadDays: []int{60},
+				Params:   []service.Param{{Name: "expiry_date", Max: 10}},
+				Versions: version("ينتهي الجواز في {expiry_date}", "The passport ends on {expiry_date}")},
 			{Code: "OTPEN", Agency: "nic", Name: names("OTPEN"), Kind: service.OneTimeCode, Class: uint8(queue.Urgent), Category: "service", Mode: service.Mandatory, Validity: 10 * time.Minute,
 				Params: []service.Param{{Name: "code", Max: 10}}, Versions: version("رمز تفعيل {code}", "Your code is {code}")},
 		},

@@ -168,7 +168,7 @@ func TestTheCatalogueIsTold(t *testing.T) {
 		Services  []ServiceRow
 	}
 	got := answered[list](s.as("portal", "GET", "/v1/services", nil).want(200))
-	if len(got.Services) != 3 || strings.Join(got.Languages, " ") != "ar en" {
+	if len(got.Services) != 4 || strings.Join(got.Languages, " ") != "ar en" {
 		t.Fatalf("%+v", got)
 	}
 	row := got.Services[0]
@@ -233,7 +233,9 @@ func TestTotalsAreForWhoSeesAllChannels(t *testing.T) {
 }
 
 func TestAGatewayWithoutCatalogueSaysSo(t *testing.T) {
-	s := newSite(t, func(o *Options) { o.Catalogue, o.Registry, o.PersonKey = nil, nil, nil })
+	s := newSite(t, func(o *Options) {
+		o.Catalogue, o.Registry, o.PersonKey, o.Reminders, o.Campaigns = nil, nil, nil, nil, nil
+	})
 	for _, row := range []struct{ method, path, body string }{
 		{"POST", "/v1/enrolments", `{"person":"1","services":["IDREN"]}`},
 		{"POST", "/v1/withdrawals", `{"person":"1"}`},
@@ -252,6 +254,27 @@ func TestAGatewayWithoutCatalogueSaysSo(t *testing.T) {
 		{"GET", "/v1/export/subscribers", ""},
 		{"GET", "/v1/bulk", ""},
 		{"POST", "/v1/bulk/enrolments", "x"},
+		{"PUT", "/v1/reminders/k", `{"number":"0500000001","service":"IDREN","expires":"2027-02-11"}`},
+		{"GET", "/v1/reminders/k", ""},
+		{"DELETE", "/v1/reminders/k", ""},
+		{"GET", "/v1/reminders", ""},
+		{"GET", "/v1/reminders-unreached?day=2026-11-24", ""},
+		{"POST", "/v1/reminders-move", `{"service":"IDREN","days":1}`},
+		{"POST", "/v1/bulk/reminders", "x"},
+		{"POST", "/v1/campaigns", `{"name":"n","service":"IDREN"}`},
+		{"GET", "/v1/campaigns", ""},
+		{"GET", "/v1/campaigns/1", ""},
+		{"DELETE", "/v1/campaigns/1", ""},
+		{"PUT", "/v1/campaigns/1/file", "x"},
+		{"POST", "/v1/campaigns/1/check", ""},
+		{"POST", "/v1/campaigns/1/test", ""},
+		{"POST", "/v1/campaigns/1/release", ""},
+		{"POST", "/v1/campaigns/1/start", ""},
+		{"POST", "/v1/campaigns/1/pause", ""},
+		{"POST", "/v1/campaigns/1/resume", ""},
+		{"POST", "/v1/campaigns/1/stop", ""},
+		{"GET", "/v1/campaigns/1/report", ""},
+		{"GET", "/v1/campaigns/1/bad", ""},
 	} {
 		s.as("admin", row.method, row.path, row.body).wantProblem(501, "catalogue: FILE")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -20,12 +21,13 @@ import (
 // Reminders is how the API keeps reminders; *jobs.Reminders does it.
 type Reminders interface {
 	Put(ctx context.Context, r reminder.Reminder) (reminder.PutResult, error)
-	PutMany(ctx context.Context, all []reminder.Reminder) ([]reminder.PutOutcome, error)
 	Delete(ctx context.Context, account, key, by string) (reminder.DeleteResult, error)
 	Get(ctx context.Context, account, key string) (reminder.View, error)
 	Due(ctx context.Context, q reminder.Query) (rows []reminder.DueRow, next string, err error)
 	Unreached(ctx context.Context, q reminder.UnreachedQuery) (rows []reminder.Unreached, next string, err error)
 	Move(ctx context.Context, account, service string, days int, by string) (moved int64, err error)
+	Import(ctx context.Context, im reminder.Import, src io.ReadSeeker, bad service.BadRows) (service.Bookmark, error)
+	BookmarkOf(ctx context.Context, job string) (service.Bookmark, error)
 }
 
 // ReminderRequest asks to remind somebody before a date.
@@ -101,7 +103,7 @@ func (f *face) reminderOperations() {
 	operation(f, ScopeReminders, huma.Operation{OperationID: "due-reminders", Method: http.MethodGet, Path: "/v1/reminders", Tags: []string{tagReminders},
 		Summary: "What is due when, the next first", Errors: []int{http.StatusNotImplemented}}, f.listDue)
 	operation(f, ScopeReminders, huma.Operation{OperationID: "move-reminders", Method: http.MethodPost, Path: "/v1/reminders-move", Tags: []string{tagReminders},
-		Summary: "Move the dates of all reminders of a service", Description: "As when a decree extends what they are about. What waits to be sent for an old date is taken back.",
+		Summary: "Move the dates of all reminders of a service", Description: "As when a decree extends what they are about. What waits to be sent for an old date is taken back. It goes on where the caller goes away, so send an Idempotency-Key: without one, asking again moves again.",
 		Errors: []int{http.StatusConflict, http.StatusNotImplemented, http.StatusInsufficientStorage}, Middlewares: huma.Middlewares{patient}}, f.moveReminders)
 	f.unreachedOperation()
 }
