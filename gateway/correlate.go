@@ -156,6 +156,7 @@ func (k *correlator) answer(p *flightPart, a smpp.Answer) {
 		k.c.unrecorded.Add(1)
 	default:
 		p.f.stopped.Store(true)
+		p.f.standsNot()
 	}
 	k.put(e)
 }
@@ -171,6 +172,7 @@ func (k *correlator) unanswered(p *flightPart, cause UncertainCause) {
 	// A carrier that does not answer in time gets it again, but as a try of the schedule:
 	// it may have taken every one before.
 	p.f.stopped.Store(true)
+	p.f.standsNot()
 	k.put(event{kind: noAnswerCame, part: p})
 }
 

@@ -32,7 +32,7 @@ type dispatcher struct {
 	buf       writeBuffers
 	split     split
 	share     float64     // of its pace, as far as the climb after an outage has come; 1: there is none
-	partsEach float64     // parts of a message, the mean of about the last 250
+	partsEach mean        // parts of a message
 	published time.Time   // when those who watch were last told
 	before    queue.Class // mayPull: only lanes of a class more urgent than this
 

@@ -62,7 +62,7 @@ func (g *Gateway) TimeFor(parts map[string]int64, class queue.Class) time.Durati
 		if grp == nil {
 			return never
 		}
-		up := f.takers(grp, 0, true)
+		up := f.takers(grp, 0, grp.policy.maxWait >= 0) // so much waits longer than that
 		for _, i := range up {
 			mine[i] += float64(n) * f.share(i, up)
 		}

@@ -101,7 +101,7 @@ func (d *dispatcher) begin(claim queue.Claim, lane queue.Lane) *flight {
 	if f.await && m.Text == nil {
 		m.Text = excerpt(m, codings)
 	}
-	d.partsEach += (float64(len(f.parts)) - d.partsEach) / partsEachOver
+	d.partsEach.add(len(f.parts))
 	if f.grp != nil {
 		f.grp.pulled(f.place, len(f.todo))
 	}

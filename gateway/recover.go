@@ -122,8 +122,16 @@ type climbView struct {
 // publishEvery is how often those who watch are told what changes with every message.
 const publishEvery = time.Second
 
-// partsEachOver is how many messages partsEach is the mean of, about.
-const partsEachOver = 256
+// mean is the mean of about the last 256 numbers.
+type mean struct {
+	value float64
+	of    int
+}
+
+func (m *mean) add(n int) {
+	m.of = min(m.of+1, 256)
+	m.value += (float64(n) - m.value) / float64(m.of)
+}
 
 // climb tells of each step of a climb, once.
 func (d *dispatcher) climb() {
@@ -131,9 +139,13 @@ func (d *dispatcher) climb() {
 	if d.now.Sub(d.published) >= publishEvery {
 		d.published = d.now
 		v.busiest.Store(math.Float64bits(d.pace.Busiest()))
-		v.partsEach.Store(math.Float64bits(d.partsEach))
+		v.partsEach.Store(math.Float64bits(d.partsEach.value))
 	}
 	share, next := d.pace.Climb()
+	if !next.IsZero() && !d.now.Before(next) {
+		d.pace.Wait(d.now) // it is due also where nothing is sent
+		share, next = d.pace.Climb()
+	}
 	if len(d.binds) == 0 || next.IsZero() && share == d.share {
 		return // a carrier that is down climbs nowhere
 	}
