@@ -9,7 +9,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VCS := $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race bench backlog subscribers urgent import pilot fuzz lint vet clean
+.PHONY: help run build test race bench backlog subscribers urgent import pilot campaign fuzz lint vet clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,11 @@ PILOT ?= 6000000
 
 pilot: ## PILOT notices (default 6,000,000) of the pilot's 8 services to a third as many people over three carriers: time, rate, memory, lost, duplicate; some minutes and 6 GB
 	PILOT=$(PILOT) $(GO) test -count=1 -timeout 3h -v -run '^TestThePilotIsReplayedWithoutALossOrADuplicate$$' ./cmd/masar
+
+CAMPAIGN ?= 20
+
+campaign: ## a campaign whose gateway is killed CAMPAIGN times (default 20): each recipient one accepted message, the report exact; about two minutes
+	CAMPAIGN=$(CAMPAIGN) $(GO) test -count=1 -timeout 30m -v -run '^TestACampaignThatIsKilledAgainAndAgainSendsEachRecipientOneMessage$$' ./cmd/masar
 
 SUBSCRIBERS ?= 30000000
 
