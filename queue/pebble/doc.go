@@ -25,6 +25,7 @@
 //	due.go       Due: overdue, expired, orphaned
 //	scheduled.go Due: scheduled, and the bounds from which it looks
 //	halted.go    Due: halted
+//	aside.go     what both read of the side way, many messages at once
 //	survey.go    Survey: what waits, was sent and has ended, row by row
 //	mobile.go    mobile-originated parts, unmatched receipts
 //	names.go     Number and Name

@@ -10,7 +10,8 @@ import (
 
 // halted claims messages that a halt has set aside, in order of id. It goes on where the
 // call before ended. They have an index of their own: the side way may hold millions of
-// others, and whoever lifts a halt waits for these.
+// others, and whoever lifts a halt waits for these. After an error nothing of the call is
+// claimed.
 func (s *Store) halted(ctx context.Context, want int, into []queue.Claim) ([]queue.Claim, error) {
 	from := s.sweep.halted
 	s.sweep.halted = 0
@@ -20,53 +21,51 @@ func (s *Store) halted(ctx context.Context, want int, into []queue.Claim) ([]que
 	if none {
 		return into, nil
 	}
+	before := len(into)
+	got, next, err := s.haltedFrom(ctx, from, want, into)
+	if err != nil {
+		for _, c := range got[before:] {
+			s.Release(c)
+		}
+		s.sweep.halted = from
+		return into[:before], err
+	}
+	if len(got) >= want {
+		s.sweep.halted = next // a round that ends here is told by the next, empty answer
+	}
+	return got, nil
+}
+
+// haltedFrom claims from an id on, and gives the id to go on with.
+func (s *Store) haltedFrom(ctx context.Context, from queue.ID, want int, into []queue.Claim) (_ []queue.Claim, next queue.ID, err error) {
 	snap, err := s.durable(ctx)
 	if err != nil {
-		s.sweep.halted = from
-		return into, err
+		return into, from, err
 	}
 	defer snap.Close()
 	i, err := snap.NewIter(&pdb.IterOptions{LowerBound: idKey(nil, kindHalted, from), UpperBound: []byte{kindHalted + 1}})
 	if err != nil {
-		s.sweep.halted = from
-		return into, err
+		return into, from, err
 	}
 	defer i.Close()
-	rows := 0
-	for ok := i.First(); ok; ok = i.Next() {
-		id := queue.ID(be.Uint64(i.Key()[1:]))
-		if len(into) >= want {
-			s.sweep.halted = id
-			return into, nil
-		}
-		if rows++; rows%4096 == 0 && ctx.Err() != nil {
-			s.sweep.halted = id
-			return into, ctx.Err()
-		}
-		from = id + 1
-		it := s.grab(id)
-		if it == nil {
-			continue // claimed: whoever acts on it decides
-		}
-		p, err := s.aside(id)
-		if err == nil && (p.stamp != 0 || p.side.why != queue.WaitHalted) {
-			err = queue.ErrUnknown // it has moved on since the snapshot
-		}
-		if err == nil {
-			err = s.fill(it, p)
-		}
-		if err != nil {
-			s.ungrab(it)
-			if err != queue.ErrUnknown {
-				s.sweep.halted = id
-				return into, err
+	grabbed := make([]*item, 0, min(max(want-len(into), 0), asideBatch))
+	for ok := i.First(); ok && len(into) < want; {
+		grabbed = grabbed[:0]
+		for ; ok && len(grabbed) < min(want-len(into), asideBatch); ok = i.Next() {
+			id := queue.ID(be.Uint64(i.Key()[1:]))
+			next = id + 1
+			if it := s.grab(id); it != nil { // else claimed: whoever acts on it decides
+				grabbed = append(grabbed, it)
 			}
-			continue
 		}
-		into = append(into, it.claim())
+		if into, err = s.fillAside(grabbed, isHalted, into); err != nil {
+			return into, from, err
+		}
+		if err := ctx.Err(); err != nil {
+			return into, from, err
+		}
 	}
-	if len(into) >= want {
-		s.sweep.halted = from // the round's end is told by the next, empty answer
-	}
-	return into, i.Error()
+	return into, next, i.Error()
 }
+
+func isHalted(_ int, p *sidePlace) bool { return p.why == queue.WaitHalted }

@@ -259,14 +259,18 @@ func (s *Store) ungrab(it *item) {
 
 // fill makes a grabbed item whole from the rows of a waiting message.
 func (s *Store) fill(it *item, p place) error {
+	parts := partReader{s: s}
+	defer parts.close()
+	return s.fillWith(&parts, it, p)
+}
+
+// fillWith is fill with a reader of parts that was opened after the item was grabbed.
+func (s *Store) fillWith(parts *partReader, it *item, p place) error {
 	whole := item{id: it.id, m: new(queue.Message)}
 	if err := queue.DecodeMessage(p.record, whole.m); err != nil {
 		return err
 	}
-	parts := partReader{s: s}
-	err := parts.into(&whole)
-	parts.close()
-	if err != nil {
+	if err := parts.into(&whole); err != nil {
 		return err
 	}
 	s.mu.Lock()

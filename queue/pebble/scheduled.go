@@ -72,31 +72,24 @@ func (s *Store) scheduledClass(snap *pdb.Snapshot, c queue.Class, from, now queu
 		return from, into, err
 	}
 	defer i.Close()
-	for ok := i.First(); ok; ok = i.Next() {
-		k := i.Key()
-		ms, id := be.Uint64(k[2:]), queue.ID(be.Uint64(k[10:]))
+	var grabbed []*item
+	var due []uint64
+	asAsked := func(n int, p *sidePlace) bool { return dueMillis(p.until) == due[n] }
+	for ok := i.First(); ok; {
+		began := queue.Time(be.Uint64(i.Key()[2:])) * 1000
 		if len(into) >= upTo {
-			return queue.Time(ms) * 1000, into, nil
+			return began, into, nil
 		}
-		it := s.grab(id)
-		if it == nil {
-			continue // claimed; its release lowers the bound
-		}
-		p, err := s.aside(id)
-		if err == nil && (p.side == nil || p.stamp != 0 || dueMillis(p.side.until) != ms) {
-			err = queue.ErrUnknown // it has moved on since the snapshot
-		}
-		if err == nil {
-			err = s.fill(it, p)
-		}
-		if err != nil {
-			s.ungrab(it)
-			if err != queue.ErrUnknown {
-				return queue.Time(ms) * 1000, into, err
+		grabbed, due = grabbed[:0], due[:0]
+		for ; ok && len(grabbed) < min(upTo-len(into), asideBatch); ok = i.Next() {
+			k := i.Key()
+			if it := s.grab(queue.ID(be.Uint64(k[10:]))); it != nil { // else claimed; its release lowers the bound
+				grabbed, due = append(grabbed, it), append(due, be.Uint64(k[2:]))
 			}
-			continue
 		}
-		into = append(into, it.claim())
+		if into, err = s.fillAside(grabbed, asAsked, into); err != nil {
+			return began, into, err
+		}
 	}
 	return now + 1, into, i.Error()
 }
