@@ -159,7 +159,7 @@ and changes nothing. Rows that cannot be read are counted, and masar campaign ba
 			}
 			return p.print(cmd, c, func(w io.Writer) {
 				n := &c.Counts
-				fmt.Fprintf(w, "recipients\t%s of %s\n", whole(n.Rows-n.Bad-n.Duplicate), count(int(n.Rows), "row"))
+				fmt.Fprintf(w, "recipients\t%s of %s rows\n", whole(n.Rows-n.Bad-n.Duplicate), whole(n.Rows))
 				if n.Bad > 0 {
 					fmt.Fprintf(w, "bad\t%s; masar campaign bad %d tells why\n", whole(n.Bad), c.ID)
 				}
@@ -233,7 +233,7 @@ it. Nothing is sent.`,
 			}
 			if wait {
 				line := newProgress(cmd.ErrOrStderr())
-				err := f.watch(cmd.Context(), id, &c, func() bool { return c.State != "checking" }, func() { line.say("checking %s", count(int(c.Counts.Rows), "row")) })
+				err := f.watch(cmd.Context(), id, &c, func() bool { return c.State != "checking" }, func() { line.at(c.Progress, "checked %s of %s rows", whole(c.Checked), whole(c.Counts.Rows)) })
 				line.end()
 				if err != nil {
 					return err
@@ -241,10 +241,10 @@ it. Nothing is sent.`,
 			}
 			err = p.print(cmd, c, func(w io.Writer) {
 				if c.Check == nil {
-					fmt.Fprintf(w, "campaign\t%d, %s\nstate\t%s %s\n", c.ID, c.Name, c.State, c.Why)
+					fmt.Fprintf(w, "campaign\t%d, %s\nstate\t%s\n", c.ID, c.Name, c.State)
 					return
 				}
-				showCheck(w, c.Check, "", true)
+				showCheck(w, c.Check, true)
 				fmt.Fprintf(w, "next\t%s\n", nextSteps(&c))
 			})
 			if err == nil && c.State == "failed" {
@@ -270,6 +270,7 @@ func (f *apiFlags) watch(ctx context.Context, id string, c *admin.CampaignView, 
 			return fmt.Errorf("the gateway goes on with campaign %s; masar campaign status %s shows it", id, id)
 		case <-tick.C:
 		}
+		*c = admin.CampaignView{} // what an answer leaves out is not as it was
 		if err := f.call(ctx, http.MethodGet, campaignPath(id, ""), c); err != nil {
 			return err
 		}
@@ -358,7 +359,7 @@ func campaignHint(err error, id string) error {
 	}
 	for part, cure := range map[string]string{
 		"release first":      "masar campaign release " + id + " --as NAME",
-		"second person has":  "masar campaign release " + id + " --as NAME, with another's name",
+		"second person has":  "where several use this login: masar campaign release " + id + " --as NAME",
 		"check it first":     "masar campaign check " + id,
 		"has no file yet":    "masar campaign upload " + id + " FILE",
 		"no row of the file": "masar campaign check " + id + " tells why",

@@ -83,11 +83,8 @@ func campaignProgress(c *admin.CampaignView) string {
 	if n.Refused > 0 {
 		says = append(says, whole(n.Refused)+" refused")
 	}
-	if c.State == "running" && c.Rate >= 1 && n.Left > 0 {
-		says = append(says, whole(int64(c.Rate))+"/s")
-	}
-	if c.Left != nil && *c.Left >= 1 {
-		says = append(says, secondsLasting(*c.Left)+" left")
+	if pace := paceSays(c); pace != "" {
+		says = append(says, pace)
 	}
 	return strings.Join(says, ", ")
 }
@@ -129,14 +126,17 @@ func showCampaign(w io.Writer, c *admin.CampaignView) {
 	row("bad", n.Bad, fmt.Sprintf("; masar campaign bad %d has them", c.ID))
 	row("duplicate", n.Duplicate, "")
 	if c.Started == nil && c.Check != nil && n.Stopped == 0 {
-		fmt.Fprintln(w)
-		showCheck(w, c.Check, "check: ", false)
+		fmt.Fprintf(w, "\nchecked\t%s by %s\n", moment(c.Check.At), c.Check.By)
+		showCheck(w, c.Check, false)
 	} else {
 		row("refused", n.Refused, tally(n.Refusals))
-		row("accepted", n.Accepted, fmt.Sprintf(", %s", count(int(n.Parts), "part")))
-		row("not sent yet", n.Left, leftSays(c))
+		row("accepted", n.Accepted, ", in "+whole(n.Parts)+" parts")
+		row("not sent yet", n.Left, "")
 		row("never sent", n.Stopped, ": the campaign was stopped")
 		row("waiting", n.Waiting, ": queued, on the wire, or without receipt yet")
+		if pace := paceSays(c); pace != "" {
+			fmt.Fprintf(w, "pace\t%s\n", pace)
+		}
 		ended := int64(0)
 		for _, of := range n.Ended {
 			ended += of
@@ -148,11 +148,12 @@ func showCampaign(w io.Writer, c *admin.CampaignView) {
 	}
 }
 
-func leftSays(c *admin.CampaignView) string {
-	if c.State != "running" || c.Left == nil {
+// paceSays is how fast a campaign goes; empty where nothing can be said of that.
+func paceSays(c *admin.CampaignView) string {
+	if c.State != "running" || c.Rate < 1 || c.Left == nil || *c.Left < 1 {
 		return ""
 	}
-	return fmt.Sprintf(", %s/s, %s to go", whole(int64(c.Rate)), secondsLasting(*c.Left))
+	return fmt.Sprintf("%s/s, %s left", whole(int64(c.Rate)), secondsLasting(*c.Left))
 }
 
 // tally writes counts by reason, the largest first: ": DELIVRD 4,980, UNDELIV 5".
@@ -170,15 +171,16 @@ func tally(m map[string]int64) string {
 const checkErrors = 5 // bad rows that are shown; the others are in masar campaign bad
 
 // showCheck tells what a dry run found.
-func showCheck(w io.Writer, k *admin.CampaignCheck, prefix string, long bool) {
+// rows: with what is wrong with the file's rows.
+func showCheck(w io.Writer, k *admin.CampaignCheck, rows bool) {
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "%s%s\t%s\n", prefix, name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
-	row("good", "%s of %s would be sent", whole(k.Good), count(int(k.Rows), "row"))
-	if k.Bad > 0 {
+	row("good", "%s of %s rows would be sent", whole(k.Good), whole(k.Rows))
+	if k.Bad > 0 && rows {
 		row("bad", "%s", whole(k.Bad))
 	}
-	if k.Duplicate > 0 {
+	if k.Duplicate > 0 && rows {
 		row("duplicate", "%s", whole(k.Duplicate))
 	}
 	refused := int64(0)
@@ -191,13 +193,18 @@ func showCheck(w io.Writer, k *admin.CampaignCheck, prefix string, long bool) {
 	if k.Held > 0 {
 		row("held", "%s would wait for their hours, were it started now", whole(k.Held))
 	}
-	row("segments", "%s%s", whole(k.Segments), tally(k.Parts))
+	routes := map[string]int64{}
+	for route, n := range k.Parts {
+		name, _, _ := strings.Cut(route, "=") // what follows are its carriers
+		routes[name] += n
+	}
+	row("segments", "%s%s", whole(k.Segments), tally(routes))
 	if k.Takes != nil {
 		row("takes", "%s at the carriers' pace, with what waits before it", secondsLasting(*k.Takes))
 	} else {
 		row("takes", "nobody knows: a carrier is down")
 	}
-	if !long {
+	if !rows {
 		return
 	}
 	for i, e := range k.Errors {
@@ -218,7 +225,6 @@ func nextSteps(c *admin.CampaignView) string {
 	steps := map[string][]string{
 		"draft":    {"check"},
 		"checking": {"status"},
-		"checked":  {"test", "release", "start"},
 		"released": {"start"},
 		"running":  {"status --follow", "pause", "stop"},
 		"paused":   {"resume", "stop"},
@@ -228,8 +234,14 @@ func nextSteps(c *admin.CampaignView) string {
 	if c.State == "draft" && c.Counts.Rows == 0 {
 		return fmt.Sprintf("masar campaign upload %d FILE", c.ID)
 	}
-	if c.State == "checked" && c.Check != nil && c.Check.Good == 0 {
+	switch {
+	case c.State != "checked" || c.Check == nil:
+	case c.Check.Good == 0:
 		steps = []string{"bad"}
+	case c.Needs:
+		steps = []string{"test", "release --as NAME"} // a second person's
+	default:
+		steps = []string{"test", "start"}
 	}
 	var all []string
 	for _, s := range steps {

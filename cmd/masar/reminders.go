@@ -111,7 +111,7 @@ passed by, but for one that is today's.`,
 				return err
 			}
 			return p.print(cmd, got, func(w io.Writer) {
-				fmt.Fprintf(w, "%s\t%s\n", got.Status, putSays(&got))
+				fmt.Fprintln(w, putSays(&got))
 				showReminder(w, &got.Reminder)
 			})
 		},
@@ -146,7 +146,7 @@ func parseParams(params []string) (map[string]string, error) {
 
 // putSays tells what became of a PUT beside its one word.
 func putSays(a *admin.ReminderAnswer) string {
-	var says []string
+	says := []string{a.Status}
 	if a.Withdrawn {
 		says = append(says, "what waited for the old date is taken back")
 	}
@@ -299,7 +299,7 @@ what waits to be sent for an old date is taken back. Below 0 they come earlier.`
 				return err
 			}
 			return p.print(cmd, got, func(w io.Writer) {
-				fmt.Fprintf(w, "moved\t%s of %s by %d days, in %s\n", count(int(got.Moved), "reminder"), q.Service, q.Days, lasting(time.Since(began)))
+				fmt.Fprintf(w, "moved\t%s of %s by %d days, in %s\n", whole(got.Moved), q.Service, q.Days, lasting(time.Since(began)))
 			})
 		},
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -143,7 +144,11 @@ func newStopEnd(name, short, long string, done func(io.Writer, *admin.HaltAnswer
 				return usagef("name one stop: masar stop %s ID; masar stop list shows them", name)
 			}
 			var got admin.HaltAnswer
-			if err := f.sendSlowly(cmd.Context(), http.MethodPost, "/v1/halts/"+url.PathEscape(args[0])+"/"+name, q, &got); err != nil {
+			err := f.sendSlowly(cmd.Context(), http.MethodPost, "/v1/halts/"+url.PathEscape(args[0])+"/"+name, q, &got)
+			if refused := (*apiError)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+				return fmt.Errorf("no stop is called %s; masar stop list shows those in force", args[0])
+			}
+			if err != nil {
 				return err
 			}
 			return p.print(cmd, got, func(w io.Writer) {

@@ -137,9 +137,11 @@ func (i *importing) run(ctx context.Context, path string, file io.Reader, size i
 			return job, fmt.Errorf("the gateway goes on with job %s; masar subs jobs shows it", job.ID)
 		case <-tick.C:
 		}
-		if err := i.f.call(ctx, http.MethodGet, "/v1/bulk/"+job.ID, &job); err != nil {
+		var now admin.BulkJob // what an answer leaves out is not as it was
+		if err := i.f.call(ctx, http.MethodGet, "/v1/bulk/"+job.ID, &now); err != nil {
 			return job, err
 		}
+		job = now
 		i.line.at(job.Progress, "%s", jobProgress(&job))
 	}
 	return job, nil
