@@ -68,7 +68,7 @@ func (v *survey) walk(from []byte, kind byte, read func(k, value []byte) (bool, 
 	}
 	defer i.Close()
 	for ok := i.First(); ok; ok = i.Next() {
-		if v.rows++; v.rows%1024 == 0 {
+		if v.rows++; v.rows%1024 == 1 {
 			if err := v.stopped(); err != nil {
 				return err
 			}
