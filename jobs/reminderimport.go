@@ -87,7 +87,7 @@ func (r *Reminders) importBatch(ctx context.Context, im *reminder.Import, rows *
 	}
 	bm.Line, bm.Offset, bm.At = rows.Table().Line(), rows.Table().Offset(), r.o.Now()
 	var failed error
-	_, err := r.putMany(ctx, list, func(all []reminder.PutOutcome) *service.Bookmark {
+	_, err := r.putMany(ctx, list, im.Services, func(all []reminder.PutOutcome) *service.Bookmark {
 		for i := range all {
 			switch {
 			case all[i].Err != nil:

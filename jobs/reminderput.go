@@ -27,12 +27,13 @@ func (r *Reminders) Put(ctx context.Context, m reminder.Reminder) (reminder.PutR
 // is put twice, in order. After an error nothing is kept, but what waited of a reminder that
 // would have changed may be taken back: put them again.
 func (r *Reminders) PutMany(ctx context.Context, list []reminder.Reminder) ([]reminder.PutOutcome, error) {
-	return r.putMany(ctx, list, nil)
+	return r.putMany(ctx, list, nil, nil)
 }
 
 // puts is one PutMany.
 type puts struct {
 	r    *Reminders
+	may  func(code string) bool // which services whoever puts may name; nil: any
 	cat  *service.Catalogue
 	now  time.Time
 	seen map[string]*reminder.Series // of this batch; the key begins with the account
@@ -40,8 +41,10 @@ type puts struct {
 	in   map[*reminder.Series]bool   // those in all
 }
 
-// putMany puts, and writes with it the bookmark that decided makes of what became of them.
-func (r *Reminders) putMany(ctx context.Context, list []reminder.Reminder, decided func([]reminder.PutOutcome) *service.Bookmark) ([]reminder.PutOutcome, error) {
+// putMany puts, and writes with it the bookmark that decided makes of what became of them:
+// where that is asked for, only what is wrong with a reminder itself is an outcome, and what
+// may be well in a moment fails all of them.
+func (r *Reminders) putMany(ctx context.Context, list []reminder.Reminder, may func(code string) bool, decided func([]reminder.PutOutcome) *service.Bookmark) ([]reminder.PutOutcome, error) {
 	hashes := make([]uint64, len(list))
 	for i := range list {
 		hashes[i] = reminder.Hash(list[i].Account, list[i].Key)
@@ -51,7 +54,7 @@ func (r *Reminders) putMany(ctx context.Context, list []reminder.Reminder, decid
 	}
 	defer r.holding.give(hashes)
 	p := puts{
-		r: r, cat: r.o.Catalogue(), now: r.o.Now(),
+		r: r, may: may, cat: r.o.Catalogue(), now: r.o.Now(),
 		seen: make(map[string]*reminder.Series, len(list)), in: make(map[*reminder.Series]bool, len(list)),
 	}
 	out := make([]reminder.PutOutcome, len(list))
@@ -97,6 +100,8 @@ func (p *puts) put(ctx context.Context, m reminder.Reminder) (res reminder.PutRe
 		p.seen[id] = s
 	}
 	switch {
+	case !s.Created.IsZero() && s.State != reminder.Withdrawn && p.may != nil && !p.may(s.Service):
+		return res, &reminder.FieldError{Field: "key", Rule: "is that of a reminder of another service, which may not be named here"}
 	case s.Created.IsZero(), s.State == reminder.Withdrawn:
 		s.Created = time.Time{}
 		s.Set(m, lead, c, p.now)
