@@ -141,12 +141,16 @@ func (d *dispatcher) listen() {
 	c.told, c.returned, c.cleared, c.taken, c.throttle, c.rested = nil, nil, nil, nil, 0, nil
 	clear(c.isTold)
 	d.binds, d.halted = c.binds, c.halted
-	back := c.outage
-	c.outage.fresh = false
+	var back outage
+	fresh := c.outage.fresh
+	if fresh {
+		c.outage.fresh = false
+		back = c.outage
+	}
 	c.mu.Unlock()
 
 	d.learn()
-	if back.fresh && len(d.binds) > 0 {
+	if fresh && len(d.binds) > 0 {
 		d.cameBack(back)
 	}
 	if throttle > 0 {
@@ -156,7 +160,9 @@ func (d *dispatcher) listen() {
 		c.heard.Store(false)
 		d.pace.Answered(d.now)
 	}
-	d.climb()
+	if d.share < 1 || d.now.Sub(d.published) >= publishEvery {
+		d.climb()
+	}
 	if rate := math.Float64bits(d.pace.Rate()); rate != c.rate.Load() {
 		c.rate.Store(rate)
 	}
