@@ -32,6 +32,10 @@ func readers(r *rig) {
 			r.s.Name(queue.CarrierName, 1)
 			return nil
 		},
+		func(queue.ID) error { _, err := r.s.ByOnce(r.ctx, 1, []byte("nobody's")); return err },
+		func(queue.ID) error {
+			return r.s.Survey(r.ctx, queue.Survey{Sent: true, Since: epoch}, func(v *queue.View) bool { return v.M.Account == 1 })
+		},
 		func(queue.ID) error {
 			c, err := r.s.Due(r.ctx, queue.Expired, r.clock.Now(), 10, nil)
 			for _, c := range c {
@@ -210,7 +214,8 @@ func hover(r *rig, burst int) {
 }
 
 // promoted: many messages are due at once. While the clockwork hands them to a lane in batches
-// and looks for more in the same instant, the carrier takes them out.
+// and looks for more in the same instant, the carrier takes them out. Some of them a halt sets
+// aside first, and lets go at once.
 func promoted(r *rig) {
 	const total = 3000
 	l := lane(1, queue.Normal)
@@ -225,7 +230,7 @@ func promoted(r *rig) {
 	g := &throng{rig: r, over: make(chan struct{})}
 	g.finish = sync.OnceFunc(func() { close(g.over) })
 	var wg sync.WaitGroup
-	for _, kind := range []queue.DueKind{queue.Scheduled, queue.Expired} {
+	for _, kind := range []queue.DueKind{queue.Scheduled, queue.Expired, queue.Halted} {
 		wg.Go(func() {
 			for {
 				select {
@@ -252,7 +257,7 @@ func promoted(r *rig) {
 			}
 		})
 	}
-	ended := map[queue.ID]bool{}
+	ended, halted := map[queue.ID]bool{}, map[queue.ID]bool{}
 	wg.Go(func() {
 		for len(ended) < total {
 			wake := r.feed.next()
@@ -261,6 +266,11 @@ func promoted(r *rig) {
 			for _, c := range claims {
 				if ended[c.M.ID] {
 					g.fail("message %v was given twice", c.M.ID)
+				}
+				if !halted[c.M.ID] && (uint64(c.M.ID)>>10)%3 == 0 {
+					halted[c.M.ID] = true
+					steps = append(steps, &queue.Wait{Claim: c, Until: c.M.Expires, Why: queue.WaitHalted, Lane: l})
+					continue
 				}
 				ended[c.M.ID] = true
 				steps = append(steps, r.final(c, pdu.StateDelivered))
@@ -286,5 +296,9 @@ func promoted(r *rig) {
 	wg.Wait()
 	if !r.Failed() {
 		r.wantDepths("in the end", map[any]int64{})
+		r.wantHalted("in the end", 0)
+	}
+	if len(halted) < total/10 {
+		r.Errorf("%d of %d were halted on their way", len(halted), total)
 	}
 }
