@@ -164,6 +164,7 @@ func (k *correlator) answer(p *flightPart, a smpp.Answer) {
 // unanswered follows the route's policy for a submit_sm that the carrier may have taken
 // or not. Any goroutine.
 func (k *correlator) unanswered(p *flightPart, cause UncertainCause) {
+	p.f.unheard.Store(true)
 	k.noteUncertain(p.f, cause)
 	if p.f.policy() == Resend && cause == SessionEnded {
 		k.c.giveBack(p, asLost)

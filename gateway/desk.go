@@ -199,7 +199,7 @@ func (d *desk) cancel(ctx context.Context, c *client, q *pdu.CancelSM, r smpp.Re
 		if err != nil {
 			continue
 		}
-		if len(claim.M.Answers) > 0 || len(q.MessageID) > 0 && len(q.Source.Addr) > 0 && !w.wrote(o, q.Source.Addr, claim.M) {
+		if mayBeSent(&claim) || len(q.MessageID) > 0 && len(q.Source.Addr) > 0 && !w.wrote(o, q.Source.Addr, claim.M) {
 			d.g.store.Release(claim)
 			continue
 		}
@@ -236,7 +236,7 @@ func (d *desk) replace(ctx context.Context, c *client, q *pdu.ReplaceSM, r smpp.
 		return
 	}
 	o, w := c.account.opt.Load(), d.g.world.Load()
-	if len(claim.M.Answers) > 0 || ofJob(claim.M) || !w.wrote(o, q.Source.Addr, claim.M) {
+	if mayBeSent(&claim) || ofJob(claim.M) || !w.wrote(o, q.Source.Addr, claim.M) {
 		d.g.store.Release(claim)
 		r.Send(pdu.ESME_RREPLACEFAIL, nil)
 		return
@@ -362,7 +362,7 @@ func (d *desk) present(ctx context.Context, s *submission) (queue.Claim, bool) {
 		if err != nil {
 			continue
 		}
-		if len(claim.M.Answers) == 0 && !ofJob(claim.M) {
+		if !mayBeSent(&claim) && !ofJob(claim.M) {
 			return claim, true
 		}
 		d.g.store.Release(claim)

@@ -217,9 +217,13 @@ func (d *dispatcher) keepHours() {
 // the head of its lane, a longer one stays open. Of a stopped flight there is nothing to do.
 func (d *dispatcher) takeBack(p *flightPart, why whyReturned) {
 	f := p.f
-	switch {
-	case f.gone || f.stopped.Load():
+	if f.gone || f.stopped.Load() {
 		return
+	}
+	if f.out.Load() == 0 {
+		f.noteUnheard()
+	}
+	switch {
 	case why == asLost && !d.halted && d.lostAgain(f):
 		// From here on it is the correlator's, which ends it when the last part is home.
 		d.forget(f)

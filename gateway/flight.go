@@ -43,6 +43,7 @@ type flight struct {
 	oneTodo [1]uint8
 
 	out     atomic.Int32
+	unheard atomic.Bool // something of it had no answer
 	stopped atomic.Bool // set with the answer that stops it, by a session's reader or the correlator
 
 	// The correlator's, and the dispatcher's while out is zero.
@@ -192,6 +193,10 @@ func (d *dispatcher) stillMay(f *flight) bool {
 	if g.unchanged(w, &f.asked) && (!first || f.asked.at.Equal(d.now)) {
 		return true
 	}
+	if first && g.staleSince(w, f.m, &f.asked, d.now) {
+		d.beginAgain(f)
+		return false
+	}
 	m := f.asks()
 	keeps := g.clear(g.ctx, w, &m, d.now)
 	switch {
@@ -237,9 +242,23 @@ func (d *dispatcher) begunElsewhere(f *flight, lane queue.Lane) bool {
 		}
 	}
 	d.c.g.supersede(other, m.ID)
-	m.Answers = nil
-	m.Attempt++
+	anew(m)
 	return false
+}
+
+// anew lets a message of which parts are out begin again, all parts.
+func anew(m *queue.Message) {
+	m.Answers, m.Uncertain = nil, true
+	m.Attempt++
+}
+
+// noteUnheard keeps with the message that a carrier may have it.
+//
+// REQUIRES: nothing of f is out, so that nobody else reads the message.
+func (f *flight) noteUnheard() {
+	if f.unheard.Load() {
+		f.m.Uncertain = true
+	}
 }
 
 // announce writes the sending row and waits for its fsync before the first submit_sm.
@@ -304,8 +323,7 @@ func (d *dispatcher) plan(f *flight, codings text.Codings) error {
 	if len(m.Answers) > 0 && int(m.Answers[0].Of) != n {
 		// The profile has changed since: the rest would not fit what was sent.
 		d.c.g.supersede(d.c.number, m.ID)
-		m.Answers = nil
-		m.Attempt++
+		anew(m)
 		ref = reference(m.ID, m.Attempt)
 	}
 	if n == 1 {
@@ -427,8 +445,7 @@ func (d *dispatcher) moveOn() {
 			lane, _ := f.grp.nextLane(f.claim.Lane, f.place, f.m.Barred)
 			d.c.g.supersede(d.c.number, f.m.ID)
 			f.gone = true
-			f.m.Answers = nil
-			f.m.Attempt++
+			anew(f.m)
 			d.c.corr.commit(f, &queue.Enter{Claim: f.claim, Lane: lane})
 		}
 	}

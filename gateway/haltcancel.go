@@ -175,7 +175,7 @@ func (x *cancellation) end(ctx context.Context, r *scopeRule, batch []found) err
 		}
 		state := pdu.StateDeleted
 		switch {
-		case c.Unsure != 0:
+		case c.Unsure != 0 || c.M.Uncertain:
 			state = pdu.StateUnknown
 		case len(c.M.Answers) > 0:
 			state = pdu.StateUndeliverable

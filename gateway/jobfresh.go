@@ -19,8 +19,25 @@ func (g *Gateway) stale(w *world, m *queue.Message, now time.Time) bool {
 	if !ofJob(m) || len(m.Answers) > 0 {
 		return false // half sent it ends as it began
 	}
-	made := checkedOf(m, now)
-	return !g.unchanged(w, &made) || !sameDay(w.zoneOf(m), m.Accepted.Time(), now)
+	made := checkedOf(m, m.Accepted.Time())
+	return g.staleSince(w, m, &made, now)
+}
+
+// staleSince is stale for one whose text was asked about at another moment.
+func (g *Gateway) staleSince(w *world, m *queue.Message, since *checked, now time.Time) bool {
+	return ofJob(m) && (!g.unchanged(w, since) || !sameDay(w.zoneOf(m), since.at, now))
+}
+
+// beginAgain puts a flight back to the head of its lane, to be asked all that it was asked
+// when it was taken. REQUIRES: nothing of f is out.
+func (d *dispatcher) beginAgain(f *flight) {
+	f.todo = nil
+	if f.policy() != Resend {
+		d.retract(f)
+		return
+	}
+	d.forget(f)
+	d.release(f)
 }
 
 // zoneOf is where a message's days begin: at its service, else at its account.

@@ -91,8 +91,9 @@ const withdrawnErr = "withdrawn"
 
 // Withdraw takes back a message of a job before it leaves: it ends DELETED, "withdrawn",
 // and its end is told like any other. It returns when that is on disk. false: the message
-// is leaving, has left or has ended, or a carrier may have it whose answer never came; its
-// own end tells which. queue.ErrUnknown: the account has no such message of a job.
+// is leaving, has left or has ended; its own end tells which. One that waits for its next
+// try because a carrier did not answer is not tried again, but may have left: it ends
+// UNKNOWN. queue.ErrUnknown: the account has no such message of a job.
 //
 // When ctx ends while the disk is written nobody can tell; ask again.
 func (g *Gateway) Withdraw(ctx context.Context, account string, id queue.ID) (withdrawn bool, err error) {
@@ -109,19 +110,24 @@ func (g *Gateway) Withdraw(ctx context.Context, account string, id queue.ID) (wi
 	case !ofJob(c.M):
 		g.store.Release(c)
 		return false, queue.ErrUnknown
-	case mayBeSent(&c):
-		g.store.Release(c)
+	}
+	state, reason := pdu.StateDeleted, withdrawnErr
+	switch {
+	case c.Unsure != 0, len(c.M.Answers) > 0:
+		g.store.Release(c) // its route says what becomes of it; half of it is out
 		return false, nil
+	case mayBeSent(&c):
+		state, reason = pdu.StateUnknown, "no answer"
 	}
 	done := make(chan error, 1)
-	step := g.finalStep(c, pdu.StateDeleted, withdrawnErr, time.Now())
+	step := g.finalStep(c, state, reason, time.Now())
 	if err := g.store.Commit(ctx, queue.DoneFunc(func(err error) { done <- err }), step); err != nil {
 		g.store.Release(c)
 		return false, err
 	}
 	select {
 	case err := <-done:
-		return err == nil, err
+		return err == nil && state == pdu.StateDeleted, err
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
@@ -158,9 +164,4 @@ func (g *Gateway) claimWaiting(ctx context.Context, account uint32, id queue.ID)
 		}
 	}
 	return g.store.ClaimID(ctx, account, id)
-}
-
-// mayBeSent tells whether a carrier has, or may have, something of a waiting message.
-func mayBeSent(c *queue.Claim) bool {
-	return len(c.M.Answers) > 0 || c.Unsure != 0 || c.Why == queue.WaitUnsure
 }

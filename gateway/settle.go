@@ -99,6 +99,7 @@ func (k *correlator) noteUncertain(f *flight, cause UncertainCause) {
 // afterRestart applies the policy to a message that was on the wire when the process
 // ended. false: it is sent again.
 func (k *correlator) afterRestart(f *flight) bool {
+	f.m.Uncertain = true
 	k.noteUncertain(f, Restarted)
 	if f.policy() == Resend {
 		return false
@@ -211,6 +212,7 @@ func (k *correlator) concludeFlight(f *flight) {
 		return
 	}
 	f.ended = true
+	f.noteUnheard()
 	switch why := f.fate; {
 	case why.expired:
 		k.end(f, ending{state: pdu.StateExpired, err: "expired"})
@@ -284,7 +286,7 @@ func (k *correlator) elsewhere(f *flight, st pdu.Status) {
 			m.Answers = nil
 			if f.answered > 0 {
 				k.sent.endAttempt(m.ID)
-				m.Attempt++
+				anew(m)
 			}
 			lane := f.claim.Lane
 			lane.Target = queue.Target(f.grp.number, m.Barred&all)

@@ -27,6 +27,12 @@ var policyNames = [...]string{"resend", "fail", "hold"}
 
 func (u Uncertain) String() string { return policyNames[u] }
 
+// mayBeSent tells whether a carrier has, or may have, something of a waiting message: then
+// nobody can take it back.
+func mayBeSent(c *queue.Claim) bool {
+	return len(c.M.Answers) > 0 || c.M.Uncertain || c.Unsure != 0
+}
+
 // UncertainView is one submit_sm that had no answer, and what its route said to do.
 type UncertainView struct {
 	Message queue.ID

@@ -105,11 +105,12 @@ type Message struct {
 	ID    ID     // set by Accept
 	Shown string // the message_id the client sees; set by Accept when empty: ID.String()
 
-	Account  uint32
-	Class    Class
-	Accepted Time
-	Expires  Time // end of validity; never zero
-	Due      Time // asked-for schedule_delivery_time; zero: at once
+	Account   uint32
+	Class     Class
+	Uncertain bool // progress, too: a carrier has, or may have, something of an earlier try
+	Accepted  Time
+	Expires   Time // end of validity; never zero
+	Due       Time // asked-for schedule_delivery_time; zero: at once
 
 	Source      Address
 	Dest        Address // normalised: what routing and the carrier go by

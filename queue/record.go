@@ -48,9 +48,10 @@ const messageFlags = flagShown | flagDue | flagWritten | flagService | flagBody 
 
 // Flags in the number that flagMore announces. Their fields follow it in this order.
 const (
-	moreJob uint64 = 1 << iota // Job
+	moreJob       uint64 = 1 << iota // Job
+	moreUncertain                    // all there is of it
 
-	moreFlags = moreJob
+	moreFlags = moreJob | moreUncertain
 )
 
 // Flags of a delivery's record.
@@ -129,6 +130,11 @@ func AppendMessageWithout(dst []byte, m *Message, w Without) []byte {
 	var more uint64
 	if m.Job != (Job{}) {
 		more |= moreJob
+	}
+	if m.Uncertain {
+		more |= moreUncertain
+	}
+	if more != 0 {
 		flags |= flagMore
 	}
 	dst = append(dst, RecordVersion, 0)
@@ -271,6 +277,7 @@ func (r *recordReader) more(m *Message) {
 	if flags&^moreFlags != 0 {
 		r.fail("has unknown flags %x beyond the sixteen", flags&^moreFlags)
 	}
+	m.Uncertain = flags&moreUncertain != 0
 	if flags&moreJob != 0 {
 		m.Job = r.job()
 	}

@@ -22,7 +22,7 @@ func sample(n uint64) *Message {
 		Source: Address{5, 0, text(21)}, Dest: Address{1, 1, text(21)}, DestWritten: Address{2, 1, text(21)}, ServiceType: text(6),
 		ESMClass: 0x40, ProtocolID: 1, Priority: 2, RegisteredDelivery: 3, DataCoding: 8,
 		Template: text(16), Marker: text(20), Person: [16]byte{byte(n), 1, 15: 2},
-		Personal: n%3 == 0, System: n%5 == 0, Stretch: n%7 == 0,
+		Personal: n%3 == 0, System: n%5 == 0, Stretch: n%7 == 0, Uncertain: n%4 == 0,
 		Body: octets(65535), TLVs: octets(300), Text: octets(80),
 		Job:   Job{Kind: CampaignJob, Number: r.Uint64(), Item: uint64(r.Uint32())},
 		Tries: 3, Attempt: 4, Barred: 5, LastErr: pdu.Status(r.Uint32()), Extra: octets(20),
@@ -143,8 +143,8 @@ func TestFieldsThisProgramDoesNotKnowAreRefused(t *testing.T) {
 	if at != len(b)-len(tail) {
 		t.Fatalf("the record ends in %x, want %x", b[len(b)-len(tail):], tail)
 	}
-	b[at] |= 2
-	if err := DecodeMessage(b, new(Message)); !errors.Is(err, ErrRecord) || !strings.Contains(err.Error(), "unknown flags 2") {
+	b[at] |= byte(moreFlags + 1)
+	if err := DecodeMessage(b, new(Message)); !errors.Is(err, ErrRecord) || !strings.Contains(err.Error(), "unknown flags 4") {
 		t.Errorf("a further field: %v", err)
 	}
 	b[at] = 0 // announced, and none there: what remains is somebody else's

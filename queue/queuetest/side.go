@@ -101,7 +101,7 @@ func waitProgress(r *rig) {
 	id := r.acceptOne(l)
 	r.acceptOne(l)
 	c := r.takeOne(l)
-	c.M.Tries, c.M.Attempt, c.M.Barred, c.M.LastErr = 4, 2, 0x0102, pdu.ESME_RSYSERR
+	c.M.Tries, c.M.Attempt, c.M.Barred, c.M.LastErr, c.M.Uncertain = 4, 2, 0x0102, pdu.ESME_RSYSERR, true
 	c.M.Answers = []queue.PartInfo{{Attempt: 2, Part: 1, Of: 2, Carrier: 3, CarrierID: "x", Sent: r.clock.at(), Reference: 9}}
 	want := snapshot(c.M)
 	r.twice(&queue.Wait{Claim: c, Until: r.clock.in(time.Minute), Why: queue.WaitRetry, Lane: next})
