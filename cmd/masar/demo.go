@@ -273,8 +273,8 @@ func sendCommand(c *config.Config) string {
 	return cmd + ` --to 966501234567 --text "تنتهي صلاحية هويتكم الوطنية خلال ٣٠ يوما"`
 }
 
-// noticeSteps are the commands that enrol somebody and send him a notice, where the
-// configuration is the example's.
+// noticeSteps are the commands that enrol somebody and send him a notice, and those of
+// reminders, campaigns and stops, where the configuration is the example's.
 func noticeSteps(c *config.Config) string {
 	granted := false
 	for _, a := range c.Accounts {
@@ -283,13 +283,25 @@ func noticeSteps(c *config.Config) string {
 	if c.Catalogue == nil || !granted {
 		return ""
 	}
+	more := ""
+	if slices.ContainsFunc(c.Accounts, func(a config.Account) bool { return a.SystemID == runAgency && a.Agency == runAgency }) {
+		more = fmt.Sprintf(`A reminder before a date, a campaign to many, a stop of all of it:
+
+  %[1]s reminders put ID-1 --to 966501234567 --service IDREN --expires 1449-10-22 --calendar hijri --param document=1234
+  %[1]s campaign create --name storm --service WEATH --account %[2]s --pace 3
+  %[1]s campaign upload 1 examples/people.csv && %[1]s campaign check 1
+  %[1]s campaign start 1 && %[1]s campaign status 1 --follow
+  %[1]s stop --agency %[2]s --dry-run
+
+`, os.Args[0], runAgency)
+	}
 	return fmt.Sprintf(`A service's notices go only to who is enrolled in it. Refused, enrolled, delivered:
 
   %[1]s send --service %[2]s --to 966501234567 --text "دخول جديد إلى حسابكم"
   %[1]s subs add 966501234567 --service %[2]s --verified
   %[1]s send --service %[2]s --to 966501234567 --text "دخول جديد إلى حسابكم"
 
-`, os.Args[0], runService)
+`, os.Args[0], runService) + more
 }
 
 // untilParentEnds ends with ctx, or when the process that started us has.

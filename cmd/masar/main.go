@@ -137,10 +137,13 @@ func newRoot() *cobra.Command {
 		Use:   "masar",
 		Short: "An SMPP gateway, and the peers to try it with",
 		Long: `masar takes short messages from SMPP clients, keeps them on disk, and carries
-them to SMPP carriers; delivery receipts travel the other way.`,
+them to SMPP carriers; delivery receipts travel the other way. What it is told to send by
+itself, reminders before a date and campaigns to many, it keeps until it is time.`,
 		Example: `  make run                                        # gateway and three simulated carriers
   masar send --to 966501234567 --text "مرحبا"     # second terminal: one message, its receipt
-  masar segment "مرحبا"                           # how a text is encoded and cut`,
+  masar segment "مرحبا"                           # how a text is encoded and cut
+  masar queue                                     # what waits, and how long it takes
+  masar stop --all --dry-run                      # what a stop of everything would hold`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,

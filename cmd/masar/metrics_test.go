@@ -21,7 +21,12 @@ func registered(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(more, "\nsubscribers: {dir: %q}\n", filepath.Join(t.TempDir(), "people")) // a plain gateway has no registry
+	services := filepath.Join(t.TempDir(), "catalogue.yaml")
+	if err := os.WriteFile(services, []byte(keyCatalogue), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// A plain gateway has no registry, and without a catalogue no reminders and no campaigns.
+	fmt.Fprintf(more, "\nsubscribers: {dir: %q}\ncatalogue: %q\n", filepath.Join(t.TempDir(), "people"), services)
 	if err := more.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,8 @@ const (
 	runLoadID   = "load" // an account without a limit
 	// The account whose messages name a service.
 	runNoticesID = "pilot"
-	runService   = "LOGIN" // opt-in, without quiet hours: it can be tried at night
+	runAgency    = "civil-defence" // an account and its agency, for campaigns
+	runService   = "LOGIN"         // opt-in, without quiet hours: it can be tried at night
 	runPassword  = "demo"
 	runSender    = "AHWAL"
 )
