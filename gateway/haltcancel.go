@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"masar/queue"
@@ -13,6 +14,8 @@ import (
 const (
 	// haltBatch is how many messages one commit sets aside, brings back or ends.
 	haltBatch = 512
+	// cancelHands is how many claim and end at a time: each waits for the disk.
+	cancelHands = 4
 	// cancelPatience is how long a cancel waits for messages in other hands: most are on
 	// their way to being set aside, the rest is on the wire and not to be ended.
 	cancelPatience = 2 * time.Second
@@ -69,10 +72,13 @@ func (g *Gateway) noteCancelled(id string, n int64) error {
 
 // cancellation ends the messages of one halt's scope.
 type cancellation struct {
-	g     *Gateway
-	id    string
+	g  *Gateway
+	id string
+
+	mu    sync.Mutex
 	ended int64
 	busy  []found // in somebody's hand when they were met
+	err   error   // the first
 }
 
 // run surveys the queue and ends what it finds. Who surveys may not claim: the two run
@@ -108,68 +114,92 @@ func (x *cancellation) run(ctx context.Context, r *scopeRule) error {
 		flush()
 		surveyed <- err
 	}()
-	var err error
-	for batch := range batches {
-		if err == nil {
-			if err = x.end(ctx, r, batch); err != nil {
-				cancel()
+	var hands sync.WaitGroup
+	for range cancelHands {
+		hands.Go(func() {
+			for batch := range batches {
+				if ctx.Err() == nil && x.end(ctx, r, batch) != nil {
+					cancel()
+				}
 			}
-		}
+		})
 	}
-	if serr := <-surveyed; err == nil {
-		err = serr
+	hands.Wait()
+	if err := <-surveyed; x.err == nil {
+		x.err = err
 	}
-	if err == nil {
-		err = x.endBusy(ctx, r)
+	if x.err == nil {
+		x.err = ctx.Err()
 	}
-	if err == nil {
-		err = ctx.Err()
+	if x.err == nil {
+		x.endBusy(ctx, r)
 	}
-	return err
+	return x.err
 }
 
 // endBusy goes on with those that were in somebody's hand.
-func (x *cancellation) endBusy(ctx context.Context, r *scopeRule) error {
+func (x *cancellation) endBusy(ctx context.Context, r *scopeRule) {
 	until := time.Now().Add(cancelPatience)
 	for len(x.busy) > 0 && time.Now().Before(until) {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			x.err = ctx.Err()
+			return
 		case <-time.After(cancelPatience / 40):
 		}
 		again := x.busy
 		x.busy = nil
 		for len(again) > 0 {
 			n := min(len(again), haltBatch)
-			if err := x.end(ctx, r, again[:n]); err != nil {
-				return err
+			if x.end(ctx, r, again[:n]) != nil {
+				return
 			}
 			again = again[n:]
 		}
 	}
+}
+
+// end ends those of a batch that still wait, and notes how many. Its error is the first.
+func (x *cancellation) end(ctx context.Context, r *scopeRule, batch []found) error {
+	steps, busy, err := x.steps(ctx, r, batch)
+	if err == nil {
+		err = x.g.commitWait(ctx, steps)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err != nil {
+		if x.err == nil {
+			x.err = err
+		}
+		return err
+	}
+	x.ended += int64(len(steps))
+	x.busy = append(x.busy, busy...)
+	x.g.met.haltCancelled.Add(float64(len(steps)))
 	return nil
 }
 
-// end ends those of a batch that still wait. ErrNoHalt: the halt was lifted meanwhile.
-func (x *cancellation) end(ctx context.Context, r *scopeRule, batch []found) error {
+// steps are the ends of those of a batch that still wait; busy are in other hands.
+// ErrNoHalt: the halt was lifted meanwhile.
+func (x *cancellation) steps(ctx context.Context, r *scopeRule, batch []found) (steps []queue.Step, busy []found, err error) {
 	g := x.g
 	if g.halts.set.Load().find(x.id) == nil {
-		return ErrNoHalt
+		return nil, nil, ErrNoHalt
 	}
-	now := time.Now()
-	steps := make([]queue.Step, 0, len(batch))
+	w, now := g.world.Load(), time.Now()
+	steps = make([]queue.Step, 0, len(batch))
 	for _, f := range batch {
 		c, err := g.store.ClaimID(ctx, f.account, f.id)
 		switch {
 		case errors.Is(err, queue.ErrClaimed):
-			x.busy = append(x.busy, f)
+			busy = append(busy, f)
 			continue
 		case errors.Is(err, queue.ErrUnknown), errors.Is(err, queue.ErrSent), errors.Is(err, queue.ErrFinal):
 			continue
 		case err != nil:
 			g.releaseAll(steps)
-			return err
-		case c.Stamp == 0 && c.Why == queue.WaitUnsure:
+			return nil, nil, err
+		case c.Stamp == 0 && c.Why == queue.WaitUnsure, !r.waits(w, c.M, c.Lane):
 			g.store.Release(c)
 			continue
 		}
@@ -182,26 +212,25 @@ func (x *cancellation) end(ctx context.Context, r *scopeRule, batch []found) err
 		}
 		steps = append(steps, g.finalStep(c, state, "halted", now))
 	}
-	if err := g.commitWait(ctx, steps); err != nil {
-		return err
-	}
-	x.ended += int64(len(steps))
-	g.met.haltCancelled.Add(float64(len(steps)))
-	return nil
+	return steps, busy, nil
 }
 
 // commitWait stores steps in one commit and returns when they are on disk. With an error
 // their claims are given back, or the store is closing.
 func (g *Gateway) commitWait(ctx context.Context, steps []queue.Step) error {
-	if len(steps) == 0 {
-		return nil
-	}
+	return <-g.commitSoon(ctx, steps)
+}
+
+// commitSoon is commitWait that does not wait: the answer comes on the channel.
+func (g *Gateway) commitSoon(ctx context.Context, steps []queue.Step) <-chan error {
 	done := make(chan error, 1)
-	if err := g.store.Commit(ctx, queue.DoneFunc(func(err error) { done <- err }), steps...); err != nil {
+	if len(steps) == 0 {
+		done <- nil
+	} else if err := g.store.Commit(ctx, queue.DoneFunc(func(err error) { done <- err }), steps...); err != nil {
 		g.releaseAll(steps)
-		return err
+		done <- err
 	}
-	return <-done
+	return done
 }
 
 func (g *Gateway) releaseAll(steps []queue.Step) {

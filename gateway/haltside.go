@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -205,18 +206,23 @@ func (g *Gateway) returnHalted() {
 	}
 }
 
-// haltRound looks at every message that is set aside, once.
+// haltRound looks at every message that is set aside, once. While one batch is on its way
+// to disk the next is read.
 func (g *Gateway) haltRound(ctx context.Context) error {
 	p := &promotion{g: g}
-	var claims []queue.Claim
 	back := 0
-	for {
-		var err error
+	var writing <-chan error
+	var failed error
+	for over := false; !over && failed == nil; {
 		now := time.Now()
-		if claims, err = g.store.Due(ctx, queue.Halted, now, haltBatch, claims[:0]); err != nil {
-			return err
+		claims, err := g.store.Due(ctx, queue.Halted, now, haltBatch, make([]queue.Claim, 0, haltBatch))
+		if over = len(claims) < haltBatch; err != nil {
+			for _, c := range claims {
+				g.store.Release(c)
+			}
+			failed = err
+			break
 		}
-		full := len(claims) == haltBatch
 		set, w := g.halts.set.Load(), g.world.Load()
 		p.fed = map[queue.Lane]struct{}{}
 		steps := make([]queue.Step, 0, len(claims))
@@ -227,17 +233,18 @@ func (g *Gateway) haltRound(ctx context.Context) error {
 			}
 			steps = append(steps, p.step(ctx, w, c, now))
 		}
-		if err := g.commitWait(ctx, steps); err != nil {
-			return err
+		if writing != nil {
+			failed = <-writing
 		}
+		writing = g.commitSoon(ctx, steps)
 		back += len(steps)
 		g.met.haltReturned.Add(float64(len(steps)))
-		if !full {
-			break
-		}
+	}
+	if writing != nil {
+		failed = errors.Join(failed, <-writing)
 	}
 	if back > 0 {
 		g.log.Info("halted messages were put back", slog.Int("messages", back))
 	}
-	return nil
+	return failed
 }
