@@ -172,4 +172,3 @@ func ends(t testing.TB, s *campaign.Store, strange int, list ...campaign.End) {
 		t.Fatalf("%d strange, want %d: %v", n, strange, err)
 	}
 }
-
