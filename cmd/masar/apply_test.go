@@ -34,7 +34,16 @@ type running struct {
 // is given, before the gateway waits for anything.
 func startDaemon(t *testing.T, text string, started func(*running)) *running {
 	t.Helper()
+	return startDaemonIn(t, text, nil, started)
+}
+
+// startDaemonIn is startDaemon with files made in its folder before.
+func startDaemonIn(t *testing.T, text string, files func(dir string), started func(*running)) *running {
+	t.Helper()
 	r := &running{t: t, dir: t.TempDir(), log: &syncBuffer{}}
+	if files != nil {
+		files(r.dir)
+	}
 	r.write("masar.yaml", text)
 	d, _, err := newDaemon(r.path("masar.yaml"), r.log)
 	if err != nil {
