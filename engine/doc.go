@@ -2,7 +2,8 @@
 // process a folder, rows of a version this program reads, a write that is answered is on
 // disk, and a full disk is met before Pebble meets it.
 //
-//	open.go    Open and Close: folder, lock, format; who reads while it closes
+//	folder.go  the folder and its lock, for stores that open Pebble themselves, too
+//	open.go    Open and Close: format; who reads while it closes
 //	logger.go  Pebble's log lines as ours, and a Fatalf that never returns
 //	disk.go    how much room is left
 //

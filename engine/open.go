@@ -4,10 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,9 +38,6 @@ type Options struct {
 // FormatKey is the row of the folder's format.
 var FormatKey = []byte{0}
 
-// ErrHeld says that another process has the folder open.
-var ErrHeld = errors.New("the folder is in use")
-
 // ErrClosed is what Begin answers after Close.
 var ErrClosed = errors.New("the store is closed")
 
@@ -73,10 +67,13 @@ func Open(o Options) (_ *DB, err error) {
 	}
 	d := &DB{o: o, logger: newLogger(&o), quit: make(chan struct{})}
 	d.idle = sync.NewCond(&d.mu)
-	if err := d.prepareFolder(); err != nil {
+	if err := Prepare(o.FS, o.Name, o.Dir); err != nil {
 		return nil, err
 	}
-	if d.lock, err = d.lockFolder(); err != nil {
+	if err := d.checkRoom(); err != nil {
+		return nil, err
+	}
+	if d.lock, err = Lock(o.FS, o.Name, o.Dir, o.Now()); err != nil {
 		return nil, err
 	}
 	began := time.Now()
@@ -150,49 +147,6 @@ func (d *DB) options() *pebble.Options {
 		d.o.Tune(opts)
 	}
 	return opts
-}
-
-// prepareFolder makes the folder and proves that files can be made in it.
-func (d *DB) prepareFolder() error {
-	fs, dir := d.o.FS, d.o.Dir
-	if err := fs.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("%s: making folder %s: %w", d.o.Name, dir, err)
-	}
-	probe := fs.PathJoin(dir, "probe")
-	f, err := fs.Create(probe, vfs.WriteCategoryUnspecified)
-	if err == nil {
-		err = errors.Join(f.Close(), fs.Remove(probe))
-	}
-	if err != nil {
-		return fmt.Errorf("%s: cannot write in folder %s (is it this user's?): %w", d.o.Name, dir, err)
-	}
-	return d.checkRoom()
-}
-
-// ownerFile names the process that has the folder open, for the error of the next one.
-const ownerFile = "owner"
-
-func (d *DB) lockFolder() (*pebble.Lock, error) {
-	fs, dir := d.o.FS, d.o.Dir
-	name := fs.PathJoin(dir, ownerFile)
-	lock, err := pebble.LockDirectory(dir, fs)
-	if err != nil {
-		holder := "another process"
-		if f, err := fs.Open(name); err == nil {
-			if b, err := io.ReadAll(io.LimitReader(f, 200)); err == nil && len(b) > 0 {
-				holder = strings.TrimSpace(string(b))
-			}
-			f.Close()
-		}
-		return nil, fmt.Errorf("%s: %w: %s is held by %s: %w", d.o.Name, ErrHeld, dir, holder, err)
-	}
-	host, _ := os.Hostname()
-	owner := fmt.Sprintf("process %d on %s, since %s\n", os.Getpid(), host, d.o.Now().UTC().Format(time.RFC3339))
-	if f, err := fs.Create(name, vfs.WriteCategoryUnspecified); err == nil {
-		io.WriteString(f, owner) // only for a message: its loss costs nothing
-		f.Close()
-	}
-	return lock, nil
 }
 
 // checkFormat refuses the rows of a newer program, and marks a new folder.

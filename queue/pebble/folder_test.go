@@ -14,6 +14,7 @@ import (
 	pdb "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"masar/engine"
 	"masar/queue"
 	"masar/smpp/pdu"
 )
@@ -115,8 +116,8 @@ func TestAFolderOfAnotherProcessIsRefusedWithItsName(t *testing.T) {
 	o.Dir = dir
 	wantOpenError(t, o, "is held by process", dir)
 	_, err = Open(t.Context(), o)
-	if !errors.Is(err, errHeld) {
-		t.Errorf("the error is not errHeld: %v", err)
+	if !errors.Is(err, engine.ErrHeld) {
+		t.Errorf("the error is not ErrHeld: %v", err)
 	}
 }
 

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +12,7 @@ import (
 	pdb "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"masar/engine"
 	"masar/queue"
 )
 
@@ -68,8 +66,8 @@ type Store struct {
 
 var _ queue.Store = (*Store)(nil)
 
-// errHeld says that another process has the folder open.
-var errHeld = errors.New("the folder is in use")
+// storeName is what errors about the folder call the store.
+const storeName = "store"
 
 // Open opens the store in o.Dir, and makes it where there is none. It reads how much
 // waits, not what waits: its time does not grow with the backlog.
@@ -101,10 +99,13 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 			}
 		}
 	}()
-	if err := s.prepareFolder(); err != nil {
+	if err := engine.Prepare(o.FS, storeName, o.Dir); err != nil {
 		return nil, err
 	}
-	if s.lock, err = s.lockFolder(); err != nil {
+	if err := s.checkRoom(); err != nil {
+		return nil, err
+	}
+	if s.lock, err = engine.Lock(o.FS, storeName, o.Dir, o.Now()); err != nil {
 		return nil, err
 	}
 	undo = append(undo, func() { s.lock.Close() })
@@ -159,49 +160,6 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	}
 	s.wg.Go(s.watchDisk)
 	return s, nil
-}
-
-// prepareFolder makes the folder and proves that files can be made in it.
-func (s *Store) prepareFolder() error {
-	fs, dir := s.o.FS, s.o.Dir
-	if err := fs.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("store: making folder %s: %w", dir, err)
-	}
-	probe := fs.PathJoin(dir, "probe")
-	f, err := fs.Create(probe, vfs.WriteCategoryUnspecified)
-	if err == nil {
-		err = errors.Join(f.Close(), fs.Remove(probe))
-	}
-	if err != nil {
-		return fmt.Errorf("store: cannot write in folder %s (is it this user's?): %w", dir, err)
-	}
-	return s.checkRoom()
-}
-
-// ownerFile names the process that has the folder open, for the error of the next one.
-const ownerFile = "owner"
-
-func (s *Store) lockFolder() (*pdb.Lock, error) {
-	fs, dir := s.o.FS, s.o.Dir
-	name := fs.PathJoin(dir, ownerFile)
-	lock, err := pdb.LockDirectory(dir, fs)
-	if err != nil {
-		holder := "another process"
-		if f, err := fs.Open(name); err == nil {
-			if b, err := io.ReadAll(io.LimitReader(f, 200)); err == nil && len(b) > 0 {
-				holder = strings.TrimSpace(string(b))
-			}
-			f.Close()
-		}
-		return nil, fmt.Errorf("store: %w: %s is held by %s: %w", errHeld, dir, holder, err)
-	}
-	host, _ := os.Hostname()
-	owner := fmt.Sprintf("process %d on %s, since %s\n", os.Getpid(), host, s.o.Now().UTC().Format(time.RFC3339))
-	if f, err := fs.Create(name, vfs.WriteCategoryUnspecified); err == nil {
-		io.WriteString(f, owner) // only for a message: its loss costs nothing
-		f.Close()
-	}
-	return lock, nil
 }
 
 // Ready says that the store takes commits.
