@@ -68,7 +68,7 @@ func TestEveryAlarmingLogLineIsExplained(t *testing.T) {
 		explained[string(m[1])] = true
 	}
 	logged := map[string]bool{}
-	for _, room := range []string{"cmd", "admin", "gateway", "queue", "route", "service", "smpp"} {
+	for _, room := range []string{"cmd", "admin", "engine", "gateway", "jobs", "queue", "route", "service", "smpp"} {
 		err := filepath.WalkDir(filepath.Join("..", room), func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() && (d.Name() == "queuetest" || d.Name() == "servicetest") {
 				return fs.SkipDir // tests, told by testing.T
