@@ -107,7 +107,7 @@ type Service struct {
 	QuietHours QuietRule `yaml:"quiet_hours"`
 	// What becomes of a message to a number that is not enrolled: refused at once, or accepted and ended REJECTD with a receipt.
 	Unenrolled string `yaml:"unenrolled" one:"refuse drop" eg:"drop"`
-	// Whether, of identical notices that wait for one person, the first that leaves stands for all: the others end DELETED with err merged.
+	// Whether, of identical notices that wait for one person, the first that leaves stands for all: the others end DELETED with err merged. Not for class urgent; messages of reminders and campaigns are never merged.
 	Merge bool `yaml:"merge" eg:"true"`
 	// Its sender. Empty: the agency's.
 	Sender string `yaml:"sender" eg:"AHWAL"`

@@ -80,8 +80,12 @@ func (b *builder) class(path string, s *Service) {
 	if s.Class >= classes {
 		b.wrong(path+".class", strconv.Itoa(int(s.Class)), "is no class", "write urgent, normal or bulk")
 	}
-	if s.Merge && s.Kind == OneTimeCode {
+	switch {
+	case !s.Merge:
+	case s.Kind == OneTimeCode:
 		b.wrong(path+".merge", "true", "is not for one-time codes: each is awaited", "remove it")
+	case s.Class == urgent:
+		b.wrong(path+".merge", "true", "is not for urgent services: they never wait to be compared", "remove it, or give it another class")
 	}
 	if s.Kind == OneTimeCode && s.Class != urgent {
 		b.wrong(path+".class", "", "is not urgent, as one-time codes are", "write urgent")

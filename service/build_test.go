@@ -109,6 +109,8 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		{"one-time codes that are merged", func(o *options) {
 			o.Services[0].Kind, o.Services[0].Class, o.Services[0].Hold, o.Services[0].Merge = service.OneTimeCode, 0, false, true
 		}, []string{`services[0].merge: "true" is not for one-time codes: each is awaited`}},
+		{"urgent notices that are merged", func(o *options) { o.Services[0].Class, o.Services[0].Hold, o.Services[0].Merge = 0, false, true }, []string{`services[0].merge: "true" is not for urgent services`}},
+		{"bulk notices that are merged", func(o *options) { o.Services[0].Class, o.Services[0].Merge = 2, true }, nil},
 		{"an agency's name twice", func(o *options) { o.Agencies[1].Name = text("One") }, []string{`agencies[1].name.en: "One" is the name of agencies[0] too`}},
 		{"an agency without name", func(o *options) { o.Agencies[1].Name = nil }, []string{"agencies[1].name: is missing; write it in ar or en"}},
 		{"an agency's name in no language", func(o *options) { o.Agencies[1].Name = service.Texts{"en": "Two", "fr": "Deux"} }, []string{"agencies[1].name.fr: is in a language that languages does not list; add fr there"}},

@@ -207,7 +207,7 @@ type Service struct {
 	Hold     bool          // waits for the end of quiet hours; urgent ones never do
 	Quiet    *Windows      // nil: the agency's
 	Drop     bool          // opt-in, not enrolled: accepted and ended REJECTD, instead of refused
-	Merge    bool          // of identical notices that wait for one person the first that leaves stands for all
+	Merge    bool          // of identical notices that wait for one person the first that leaves stands for all; never with Class 0
 	Sender   string        // empty: the agency's
 	Domains  []string      // links may lead to these and what is below them; empty: no links
 	LeadDays []int         // ExpiryReminder: days before the date, falling

@@ -199,7 +199,7 @@ func TestTheShippedCatalogueIsWholeAndSound(t *testing.T) {
 	for _, w := range c.Warnings() {
 		t.Error("warning:", w.Error())
 	}
-	if !c.Service("WEATH").Merge || c.Agency("civil-affairs").Calendar != service.Hijri || len(c.Service("WEATH").Owner().TestNumbers) == 0 {
+	if !c.Service("IDRDY").Merge || c.Agency("civil-affairs").Calendar != service.Hijri || len(c.Service("WEATH").Owner().TestNumbers) == 0 {
 		t.Error("the example shows no merge, no Hijri dates or no test numbers")
 	}
 	pilot := 0
