@@ -83,6 +83,7 @@ type Campaigns struct {
 
 // hand is a goroutine that works on one campaign: a check or a feeder.
 type hand struct {
+	life    context.Context // of all hands: what must not be cut short has it
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when it has ended
 	checked int64         // rows that a check has done; guarded by Campaigns.mu
@@ -171,7 +172,7 @@ func (c *Campaigns) start(id uint64, work func(ctx context.Context, g CampaignGa
 		return
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
-	h, g := &hand{cancel: cancel, done: make(chan struct{})}, c.g
+	h, g := &hand{life: c.ctx, cancel: cancel, done: make(chan struct{})}, c.g
 	c.hands[id] = h
 	c.wg.Go(func() {
 		defer cancel()

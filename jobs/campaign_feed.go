@@ -34,6 +34,7 @@ var general = []gateway.Refusal{
 type feeder struct {
 	c    *Campaigns
 	g    CampaignGateway
+	life context.Context // of all hands
 	id   uint64
 	k    campaign.Campaign
 	w    *wording
@@ -41,6 +42,7 @@ type feeder struct {
 
 	account uint32 // of the queue; 0: not asked yet
 	rows    []campaign.Row
+	upto    uint64 // the last row of the batch, whether it is handed over or was before
 	notices []gateway.Notice
 	out     []gateway.Submitted
 	open    []int // of rows: those not settled
@@ -52,8 +54,8 @@ var errPaused = errors.New("the campaign is not running")
 
 // feed is a hand: it hands rows over until there are none, the campaign is not running, or
 // ctx ends.
-func (c *Campaigns) feed(ctx context.Context, g CampaignGateway, id uint64, _ *hand) {
-	f := &feeder{c: c, g: g, id: id}
+func (c *Campaigns) feed(ctx context.Context, g CampaignGateway, id uint64, h *hand) {
+	f := &feeder{c: c, g: g, life: h.life, id: id}
 	first := true
 	for ctx.Err() == nil {
 		err := f.turn(ctx, first)
@@ -155,10 +157,35 @@ func (f *feeder) turn(ctx context.Context, doubt bool) error {
 	if len(f.rows) == 0 {
 		return errors.New("fewer rows are stored than counted")
 	}
+	if err := f.passKnown(); err != nil || len(f.rows) == 0 {
+		return err
+	}
 	if f.w, err = f.c.wording(&f.k); err != nil {
 		return f.stuck(ctx, err.Error())
 	}
 	return f.batch(ctx)
+}
+
+// passKnown takes the rows out of the batch that are recorded: behind one that had to wait
+// others were accepted, or refused, before the hand was ended.
+func (f *feeder) passKnown() error {
+	f.upto = f.rows[len(f.rows)-1].Row
+	known, err := f.c.store.Known(f.id, f.rows[0].Row, f.upto)
+	if err != nil || known == nil {
+		return err
+	}
+	left := 0
+	for i := range f.rows {
+		if !known[f.rows[i].Row] {
+			f.rows[left], f.rows[i] = f.rows[i], f.rows[left]
+			left++
+		}
+	}
+	f.rows = f.rows[:left]
+	if left == 0 {
+		f.k, err = f.c.store.Handed(f.id, nil, f.upto, f.c.o.Now().UTC())
+	}
+	return err
 }
 
 // room is how many rows the queue may take now, at most feedRows.
@@ -224,7 +251,9 @@ func (f *feeder) batch(ctx context.Context) error {
 	}
 	for len(f.open) > 0 {
 		f.out = slices.Grow(f.out[:0], len(f.notices))[:len(f.notices)]
-		if err := f.g.SubmitMany(ctx, f.notices, f.out); err != nil {
+		// Not with ctx: an order that ends the hand waits for what is under way, and knows then
+		// which messages there are.
+		if err := f.g.SubmitMany(f.life, f.notices, f.out); err != nil {
 			return err
 		}
 		why, stuck := f.settle()
@@ -281,13 +310,9 @@ func (f *feeder) settle() (why string, stuck bool) {
 // record stores what is settled of the batch. The campaign goes on behind the last row
 // before which all are.
 func (f *feeder) record() error {
-	upto := f.rows[len(f.rows)-1].Row
-	settled := f.handed
+	upto, settled := f.upto, f.handed
 	if len(f.open) > 0 {
-		upto = f.k.Fed()
-		if first := f.open[0]; first > 0 {
-			upto = f.rows[first-1].Row
-		}
+		upto = f.rows[f.open[0]].Row - 1
 		settled = nil
 		for i := range f.handed {
 			if !slices.Contains(f.open, i) {

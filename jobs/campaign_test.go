@@ -181,6 +181,36 @@ func TestAFullQueueIsWaitedFor(t *testing.T) {
 	})
 }
 
+func TestARowThatWasRefusedStaysSoThoughOthersBeforeItHaveToWait(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		p := newPlace(t, nil)
+		p.g.room = 3
+		p.g.refuses = func(n *gateway.Notice) error {
+			if n.Number%2 == 1 && n.Job.Kind != queue.NoJob { // not of the check
+				return refusal(gateway.Blocked)
+			}
+			return nil
+		}
+		id := p.started(20, nil)
+		p.until("half is refused, three wait", func() bool { n := p.get(id).Counts; return n.Refused == 10 && n.Accepted == 3 })
+		if _, err := p.c.Pause(t.Context(), id, "sara"); err != nil {
+			t.Fatal(err)
+		}
+		p.g.mu.Lock()
+		p.g.room, p.g.refuses = 0, nil
+		p.g.mu.Unlock()
+		p.restart()
+		if _, err := p.c.Resume(t.Context(), id, "sara"); err != nil {
+			t.Fatal(err)
+		}
+		v := p.finish(id)
+		if v.State != campaign.Done || v.Counts.Refusals["blocked"] != 10 || v.Counts.Ended["DELIVRD"] != 10 || p.g.count() != 10 {
+			t.Errorf("%d were handed over: %+v", p.g.count(), v.Counts)
+		}
+		p.exact(id)
+	})
+}
+
 // queueOf says what waits.
 type queueOf struct{ waits *int64 }
 

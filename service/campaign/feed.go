@@ -40,6 +40,23 @@ func (s *Store) Rows(id uint64, gen uint32, after uint64, max int, into []Row) (
 	return rows, errors.Join(it.Error(), it.Close())
 }
 
+// Known tells which rows of a span are recorded already.
+func (s *Store) Known(id uint64, from, to uint64) (map[uint64]bool, error) {
+	if err := s.db.Begin(); err != nil {
+		return nil, err
+	}
+	defer s.db.End()
+	all, err := s.statuses(id, from, to)
+	if len(all) == 0 || err != nil {
+		return nil, err
+	}
+	known := make(map[uint64]bool, len(all))
+	for row := range all {
+		known[row] = true
+	}
+	return known, nil
+}
+
 // Generation tells which file's rows a campaign has; 0: none.
 func (c *Campaign) Generation() uint32 { return c.gen }
 
