@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -207,8 +208,12 @@ func refusal(resp *http.Response) *apiError {
 	default:
 		e.says = resp.Status
 	}
+	e.says = whereItIs.ReplaceAllString(e.says, "")
 	return e
 }
+
+// whereItIs is what an answer says to a program; who types commands looks with those.
+var whereItIs = regexp.MustCompile(`: GET /v1/[a-z/{}]+$`)
 
 // unreachable says what runs and what does not, and the next command.
 func (f *apiFlags) unreachable(err error) error {

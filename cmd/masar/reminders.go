@@ -67,10 +67,10 @@ func (f *apiFlags) reminderPath(key, account string, q url.Values) string {
 
 // oneKey reads the key that a command is about.
 func oneKey(cmd *cobra.Command, args []string) (string, error) {
-	switch len(args) {
-	case 0:
+	switch {
+	case len(args) == 0 || args[0] == "":
 		return "", usagef("name the reminder by its key: %s ID-1012345678", cmd.CommandPath())
-	case 1:
+	case len(args) == 1:
 		return args[0], nil
 	}
 	return "", usagef("%s takes one key, not %q as well", cmd.CommandPath(), args[1])

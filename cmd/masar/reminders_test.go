@@ -81,6 +81,7 @@ func TestRemindersAreKeptByHand(t *testing.T) {
 		{`reminders`, exitDone, ""},
 		{`reminders fly`, exitUsage, `no command "fly"`},
 		{`reminders put`, exitUsage, "name the reminder by its key"},
+		{`reminders show ""`, exitUsage, "name the reminder by its key"},
 		{`reminders put a b`, exitUsage, `takes one key, not "b" as well`},
 		{`reminders put a --service IDREN --expires 2028-03-18`, exitUsage, "--to NUMBER or --person REF"},
 		{`reminders put a --to 1 --expires 2028-03-18`, exitUsage, "--service is missing"},

@@ -82,7 +82,7 @@ func TestTheQueueTellsWhenItIsEmpty(t *testing.T) {
 		"GET /v1/queue": {waiting},
 		"GET /v1/drain": {drain, drain, refusedAs{404, "no such path"}},
 		"POST /v1/carriers/mobily/release": {map[string]any{"carrier": "mobily", "drain": []admin.DrainRow{{Carrier: "mobily", Class: "bulk", Messages: 9, Takes: takes(75)}}},
-			refusedAs{409, "the carrier holds no bulk back"}},
+			refusedAs{409, "carrier mobily holds no bulk back: GET /v1/drain"}},
 	})
 	var all strings.Builder
 	for _, args := range []string{"queue", "queue --json", "queue" /* of an older gateway */, "queue release mobily --as sara"} {
@@ -98,7 +98,7 @@ func TestTheQueueTellsWhenItIsEmpty(t *testing.T) {
 			t.Errorf("masar %s: %+v", args, r)
 		}
 	}
-	if r := s.run(t, "queue release mobily"); r.code != exitFailed || !strings.Contains(r.errs, "holds no bulk back") {
+	if r := s.run(t, "queue release mobily"); r.code != exitFailed || r.errs != "masar: carrier mobily holds no bulk back\n" {
 		t.Errorf("%+v", r)
 	}
 }

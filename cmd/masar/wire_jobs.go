@@ -26,9 +26,9 @@ type ownJobs struct {
 // wantsJobs reports whether a configuration has reminders and campaigns.
 func wantsJobs(c *config.Config) bool { return c.Catalogue != nil }
 
-// jobsOctets is what reminders and campaigns take beside the rest: their engines' tables and
-// what is under way.
-const jobsOctets = 96 << 20
+// jobsOctets is what reminders and campaigns have under way at a time; their engines keep
+// their caches beside the heap.
+const jobsOctets = 32 << 20
 
 // reminderStoreOptions are where reminders are kept.
 func reminderStoreOptions(c *config.Config) reminder.Options {
