@@ -9,7 +9,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VCS := $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race bench backlog subscribers urgent import pilot campaign fuzz lint vet clean
+.PHONY: help run build test race bench backlog subscribers reminders urgent import pilot campaign fuzz lint vet clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ SUBSCRIBERS ?= 30000000
 
 subscribers: ## SUBSCRIBERS people (default 30,000,000) with 5 services each: import, lookups, memory; some ten minutes and 4 GB
 	SUBSCRIBERS=$(SUBSCRIBERS) $(GO) test -count=1 -timeout 2h -v -run '^TestMillionsOfSubscribersAreImportedAndFoundInBoundedMemory$$' ./service/pebble
+
+REMINDERS ?= 10000000
+
+reminders: ## REMINDERS pending ones (default 10,000,000): puts/s, memory, restart, lateness at 5,000 due a second, all dates of a service moved; some fifteen minutes and 8 GB
+	REMINDERS=$(REMINDERS) $(GO) test -count=1 -timeout 2h -v -run '^TestMillionsOfRemindersWaitInBoundedMemoryAndLeaveOnTime$$' ./jobs
 
 fuzz: ## each Fuzz target FUZZTIME long (default 60s)
 	@set -e; for package in $$($(GO) list ./...); do \

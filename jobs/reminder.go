@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,6 +49,7 @@ type Reminders struct {
 	log     *slog.Logger
 	met     *reminderMetrics
 	holding holding
+	at      atomic.Int64 // o.At: benchmarks change it
 
 	mu      sync.Mutex
 	gateway Carrying
@@ -78,6 +80,7 @@ func NewReminders(o RemindersOptions) *Reminders {
 	o.Keep = cmp.Or(o.Keep, 90*24*time.Hour)
 	r := &Reminders{o: o, store: o.Store, log: o.Log, moving: map[uint64]*moving{}, moveNew: make(chan struct{}, 1)}
 	r.holding.init()
+	r.at.Store(int64(o.At))
 	r.pace = ratelimit.NewBucket(o.Pace, ratelimit.DefaultBurst(o.Pace))
 	r.met = newReminderMetrics(o.Registerer, r)
 	return r
@@ -129,7 +132,7 @@ func (r *Reminders) carrying() (Carrying, error) {
 
 // clock is that of a service. One that left the catalogue keeps days of UTC, and no hours.
 func (r *Reminders) clock(cat *service.Catalogue, code string) *reminder.Clock {
-	c := &reminder.Clock{Zone: time.UTC, At: r.o.At, Tries: r.o.Tries, Keep: r.o.Keep}
+	c := &reminder.Clock{Zone: time.UTC, At: time.Duration(r.at.Load()), Tries: r.o.Tries, Keep: r.o.Keep}
 	if s := cat.Service(code); s != nil {
 		c.Zone = s.Zone()
 		c.Opens = func(t time.Time) time.Time { return cat.OpensAt(s, t) }
