@@ -39,7 +39,7 @@ for the first carrier of the route that may take it. (aside) are scheduled messa
 ones and those between two tries.
 
 held: the carrier came back from an outage, and its configuration wants somebody to look
-before it gets bulk again: masar queue release.`,
+before it gets bulk again: masar queue release. It takes so long from then on.`,
 		Example: "  masar queue\n  masar queue --json --api http://127.0.0.1:8775\n  masar queue release stc",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -113,24 +113,32 @@ func showQueue(out io.Writer, rows []queueRow) error {
 		return err
 	}
 	if held != "" {
-		fmt.Fprintf(out, "\nheld: bulk waits since the carrier came back; masar queue release %s lets it go\n", held)
+		fmt.Fprintf(out, "\nheld: bulk waits since the carrier came back, and takes so long once masar queue release %s lets it go\n", held)
 	}
 	return nil
 }
 
 // leaves is how long it takes until the last of these has left.
 func (r *queueRow) leaves() string {
+	takes := ""
 	switch {
+	case r.Takes == nil:
+	case *r.Takes < 1:
+		takes = "< 1 s"
+	default:
+		takes = secondsLasting(*r.Takes)
+	}
+	switch {
+	case r.HeldBulk && takes != "":
+		return "held, " + takes
 	case r.HeldBulk:
 		return "held"
 	case !r.drained:
 		return "-"
 	case r.Takes == nil:
 		return "never"
-	case *r.Takes < 1:
-		return "< 1 s"
 	}
-	return secondsLasting(*r.Takes)
+	return takes
 }
 
 func newQueueRelease() *cobra.Command {
