@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,19 +213,20 @@ func TestARowThatWasRefusedStaysSoThoughOthersBeforeItHaveToWait(t *testing.T) {
 }
 
 // queueOf says what waits.
-type queueOf struct{ waits *int64 }
+type queueOf struct{ waits *atomic.Int64 }
 
 func (q queueOf) Number(context.Context, queue.NameKind, string) (uint32, error) { return 7, nil }
 func (q queueOf) Depths(each func(queue.Lane, queue.Depth)) {
-	each(queue.Lane{Account: 7, Class: queue.Bulk, Target: 1}, queue.Depth{Messages: *q.waits})
+	each(queue.Lane{Account: 7, Class: queue.Bulk, Target: 1}, queue.Depth{Messages: q.waits.Load()})
 	each(queue.Lane{Account: 7, Class: queue.Urgent}, queue.Depth{Messages: 1 << 40})
 	each(queue.Lane{Account: 8, Class: queue.Bulk}, queue.Depth{Messages: 1 << 40})
 }
 
 func TestOnlySoManyRowsWaitInTheQueueAndThoseThatAwaitReceiptsDoNotCount(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		waits := int64(1 << 40) // as much as there is
-		p := newPlace(t, func(o *CampaignsOptions) { o.Ahead, o.Queue, o.ReleaseAbove = 700, queueOf{&waits}, 1<<40 })
+		waits := new(atomic.Int64)
+		waits.Store(1 << 40) // as much as there is
+		p := newPlace(t, func(o *CampaignsOptions) { o.Ahead, o.Queue, o.ReleaseAbove = 700, queueOf{waits}, 1<<40 })
 		id := p.started(3000, nil)
 		time.Sleep(time.Minute)
 		if n := p.g.count(); n != 700 {
@@ -237,9 +239,7 @@ func TestOnlySoManyRowsWaitInTheQueueAndThoseThatAwaitReceiptsDoNotCount(t *test
 			t.Fatalf("%d rows were handed over, want 750", n)
 		}
 		// All have left and nobody's receipt comes: the queue is empty.
-		p.c.mu.Lock()
-		waits = 0
-		p.c.mu.Unlock()
+		waits.Store(0)
 		time.Sleep(time.Minute)
 		if n := p.g.count(); n != 3000 {
 			t.Fatalf("%d rows were handed over, want all 3000", n)
