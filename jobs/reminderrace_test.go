@@ -203,7 +203,7 @@ func races(few int) int {
 	return few
 }
 
-var raceCarrier = smpptest.SMSCOptions{Latency: 5 * time.Millisecond, Jitter: 5 * time.Millisecond, ReceiptDelay: time.Minute}
+var raceCarrier = smpptest.SMSCOptions{Latency: 5 * time.Millisecond, Jitter: 5 * time.Millisecond, NoReceipt: 1}
 
 // Renewing withdraws, on virtual time.
 func TestWhatIsChangedAtTheMomentOfSendingIsWithdrawnOrSentAndNeverBoth(t *testing.T) {

@@ -1,7 +1,6 @@
 package reminder
 
 import (
-	"encoding/binary"
 	"slices"
 	"time"
 
@@ -285,6 +284,9 @@ func (s *Series) Ended(e End, c *Clock, now time.Time) (changed bool, unreached 
 	}
 	switch st.State {
 	case Out:
+		if e.Message != st.Message {
+			return false, -1 // of another series that had the ID, before the folder was restored
+		}
 	case Superseded, Recalled:
 		if e.Delivered { // it was leaving
 			st.State, st.At = Delivered, now
@@ -376,8 +378,10 @@ func (s *Series) Item() uint64 {
 // Once is the key under which it is handed over: the same message however often the
 // process ends in between.
 func (s *Series) Once() []byte {
-	k := append(make([]byte, 0, 17), 'r')
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(k, s.ID), s.Item())
+	k := append(make([]byte, 0, 25), 'r')
+	k = be.AppendUint64(be.AppendUint64(k, s.ID), s.Item())
+	// An ID is given again where the folder was restored from a copy.
+	return be.AppendUint64(k, Hash(s.Account, s.Key))
 }
 
 // Missing is the row of a step whose tries were all in vain.
