@@ -153,13 +153,7 @@ func TestAMessageWhoseJobCannotTellWaits(t *testing.T) {
 		h := new(heard)
 		r, reg, l := lateRig(t, rigOptions{SMSC: hearing(h)})
 		apply(t, reg, enrol(sara))
-		failing := true
-		l.says(func(*queue.Message, time.Time) (Fresh, error) {
-			if failing {
-				return Fresh{}, errors.New("away")
-			}
-			return Fresh{Text: "new"}, nil
-		})
+		l.says(func(*queue.Message, time.Time) (Fresh, error) { return Fresh{}, errors.New("away") })
 		r.refuse("a:1", true)
 		r.notice(Notice{Account: "civil", Service: "IDREN", Person: person, Text: "old", Validity: 60 * time.Hour, Job: step(1)})
 		time.Sleep(20 * time.Minute)
@@ -172,9 +166,7 @@ func TestAMessageWhoseJobCannotTellWaits(t *testing.T) {
 		if len(h.list()) != 0 {
 			t.Errorf("sent %q", h.list())
 		}
-		l.mu.Lock()
-		failing = false
-		l.mu.Unlock()
+		l.says(func(*queue.Message, time.Time) (Fresh, error) { return Fresh{Text: "new"}, nil })
 		l.await(t, 1)
 		if got := h.list(); len(got) != 1 || got[0] != "new" {
 			t.Errorf("sent %q", got)
@@ -188,21 +180,18 @@ func TestAHalfSentMessageOfAJobEndsAsItBegan(t *testing.T) {
 		t.Run(fmt.Sprint("power cut: ", cut), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				long := func(word string) string { return strings.Repeat(word+" ", 300/(len(word)+1)) } // two parts
-				var stuck bool
-				verdict := func(n int, s *fakeSubmit) {
-					if stuck && n > 0 {
-						s.Status = pdu.ESME_RTHROTTLED
-					} else if n > 0 {
-						s.Receipt = "DELIVRD"
-					}
-				}
 				disk := crashable()
-				f := newFakeSMSC(t, verdict)
-				stuck = true
+				f := newFakeSMSC(t, func(n int, s *fakeSubmit) {
+					if n > 0 {
+						s.Status = pdu.ESME_RTHROTTLED
+					}
+				})
 				r, reg, l := lateRig(t, rigOptions{FS: disk, Options: fakes(map[string]*fakeSMSC{"a:1": f}, nil)}, func(s *Setup) { s.Carriers[0].Window = 1 })
 				apply(t, reg, enrol(sara))
-				say := long("second")
-				l.says(func(*queue.Message, time.Time) (Fresh, error) { return Fresh{Text: say}, nil })
+				saying := func(s string) {
+					l.says(func(*queue.Message, time.Time) (Fresh, error) { return Fresh{Text: s}, nil })
+				}
+				saying(long("second"))
 				f.refuse(true)
 				f.drop()
 				r.wait("the carrier is away", func() bool { return r.gw.world.Load().carriers["a"].downSince.Load() != 0 })
@@ -217,7 +206,7 @@ func TestAHalfSentMessageOfAJobEndsAsItBegan(t *testing.T) {
 					v, err := r.gw.Message(t.Context(), "civil", id)
 					return err == nil && len(v.Parts) == 1
 				})
-				say = long("third") // what it would say now
+				saying(long("third")) // what it would say now
 				g := f
 				if cut {
 					after := crash(disk)
