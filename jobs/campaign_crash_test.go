@@ -37,6 +37,7 @@ type world struct {
 	store *pebble.Store
 	g     *gateway.Gateway
 	pace  float64 // of the carrier; 0: any
+	setup gateway.Setup
 }
 
 func newWorld(t *testing.T, o smpptest.SMSCOptions, pace float64) *world {
@@ -70,6 +71,7 @@ func (w *world) open() {
 		c := &o.Setup.Carriers[0]
 		c.Timers, c.Codings, c.Identity = o.Timers, text.Codings{One: text.ASCII}, "a"
 		c.Throughput = w.pace
+		w.setup = o.Setup
 		c.Backoff = smpp.Backoff{Min: 10 * time.Millisecond, Max: 100 * time.Millisecond, Factor: 2, Refused: time.Second, AlreadyBound: time.Second}
 	})
 	w.c.o.Queue = w.store
@@ -212,6 +214,58 @@ func TestAPausedCampaignLeavesNothingAndAStoppedOneEnds(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		if len(w.g.Halts()) != 0 {
 			t.Errorf("still held: %+v", w.g.Halts())
+		}
+		exactReport(t, w.c, id, w.messages(id))
+	})
+}
+
+func TestInQuietHoursRowsWaitInTheQueue(t *testing.T) {
+	inBubble(t, func(t *testing.T) { // the bubble's clock begins at midnight
+		time.Sleep(7 * time.Hour)
+		w := newWorld(t, smpptest.SMSCOptions{}, 0)
+		w.close()
+		w.cat = quietCatalogue(t)
+		w.open()
+		id := w.begin(1000)
+		if v, err := w.c.Get(t.Context(), id); err != nil || v.Check.Held != 1000 || v.Check.Good != 1000 {
+			t.Fatalf("%+v %v", v.Check, err)
+		}
+		time.Sleep(30 * time.Minute)
+		v, err := w.c.Get(t.Context(), id)
+		if err != nil || v.Counts.Accepted != 300 || v.Counts.Waiting != 300 || w.smsc.Stats().Accepted != 0 {
+			t.Fatalf("at half past seven: %+v, %d have left", v.Counts, w.smsc.Stats().Accepted)
+		}
+		time.Sleep(30 * time.Minute)
+		if v := w.over(id); v.State != campaign.Done || v.Counts.Ended["DELIVRD"] != 1000 || v.Ended.Hour() != 8 {
+			t.Errorf("%+v at %s", v.Counts, v.Ended)
+		}
+		exactReport(t, w.c, id, w.messages(id))
+	})
+}
+
+func TestACampaignWhoseAccountLeavesWithAReloadIsPausedAndGoesOn(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, smpptest.SMSCOptions{Latency: 5 * time.Millisecond}, 200)
+		id := w.begin(1500)
+		time.Sleep(2 * time.Second)
+		without := w.setup
+		without.Accounts = nil
+		if err := w.g.Reload(t.Context(), without); err != nil {
+			t.Fatal(err)
+		}
+		var v campaign.View
+		until(t, "paused", func() bool { v, _ = w.c.Get(t.Context(), id); return v.State == campaign.Paused && v.Halt != "" })
+		if !strings.Contains(v.Why, "account nic is not in the configuration any more") || v.Counts.Refused != 0 || v.Counts.Left == 0 {
+			t.Errorf("%+v", v)
+		}
+		if err := w.g.Reload(t.Context(), w.setup); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.c.Resume(t.Context(), id, "sara"); err != nil {
+			t.Fatal(err)
+		}
+		if v := w.over(id); v.State != campaign.Done || v.Counts.Accepted != 1500 || v.Counts.Refused != 0 {
+			t.Errorf("%+v", v.Counts)
 		}
 		exactReport(t, w.c, id, w.messages(id))
 	})

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -28,7 +27,6 @@ import (
 // a queue on disk outlives a process.
 type fakeGateway struct {
 	mu     sync.Mutex
-	jobs   *Campaigns // who is told of ends; nil: nobody, they wait
 	byOnce map[string]queue.ID
 	sent   []fakeMessage
 	halts  []gateway.Halt
@@ -468,10 +466,21 @@ func exactReport(t testing.TB, c *Campaigns, id uint64, ids map[string]pdu.State
 }
 
 // campaignCatalogue has NEWS with a template, TEXT without one, both mandatory.
-func campaignCatalogue(t testing.TB) *service.Catalogue {
+func campaignCatalogue(t testing.TB) *service.Catalogue { t.Helper(); return catalogueWith(t, nil) }
+
+// quietCatalogue is one whose NEWS waits for 8 in the morning.
+func quietCatalogue(t testing.TB) *service.Catalogue {
+	t.Helper()
+	return catalogueWith(t, func(o *service.Options) {
+		o.Calendar.Quiet = service.Windows{Days: []service.Span{{From: 22 * 60, To: 8 * 60}}}
+		o.Services[0].Hold = true
+	})
+}
+
+func catalogueWith(t testing.TB, change func(*service.Options)) *service.Catalogue {
 	t.Helper()
 	names := func(s string) service.Texts { return service.Texts{"ar": "خدمة " + s, "en": "Service " + s} }
-	c, err := service.New(service.Options{
+	o := service.Options{
 		Languages: []string{"ar", "en"}, Zone: time.UTC,
 		Categories: []service.Category{{Name: "service"}},
 		Agencies: []service.Agency{
@@ -486,11 +495,13 @@ func campaignCatalogue(t testing.TB) *service.Catalogue {
 			{Code: "TEXT", Agency: "nic", Name: names("4"), Class: uint8(queue.Bulk), Category: "service", Mode: service.Mandatory, Validity: 72 * time.Hour, Domains: []string{"moi.gov.sa"}},
 			{Code: "BARE", Agency: "other", Name: names("5"), Class: uint8(queue.Bulk), Category: "service", Mode: service.Mandatory, Validity: 72 * time.Hour},
 		},
-	})
+	}
+	if change != nil {
+		change(&o)
+	}
+	c, err := service.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
-
-var errBroken = errors.New("broken")
