@@ -121,7 +121,7 @@ day, with its reason. With --csv the whole day is written as CSV, for the agency
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q := url.Values{"day": {day}}
 			if day == "" {
-				q.Set("day", time.Now().Format(time.DateOnly))
+				q.Set("day", time.Now().In(here).Format(time.DateOnly))
 			}
 			if account = f.accountOr(account); account != "" {
 				q.Set("account", account)

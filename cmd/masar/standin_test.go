@@ -35,9 +35,9 @@ type refusedAs struct {
 func newStandIn(t *testing.T, answers map[string][]any) *standIn {
 	t.Helper()
 	// As of a reader in Riyadh: what is printed has moments in it.
-	local := time.Local
-	time.Local = time.FixedZone("AST", 3*60*60)
-	t.Cleanup(func() { time.Local = local })
+	zone := here
+	here = time.FixedZone("AST", 3*60*60)
+	t.Cleanup(func() { here = zone })
 	dir, err := os.MkdirTemp("", "masar-") // short: a socket's path has a limit
 	if err != nil {
 		t.Fatal(err)
