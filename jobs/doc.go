@@ -3,12 +3,21 @@
 // service/campaign; here it is handed to the gateway, and its ends come back.
 //
 //	jobs.go            Jobs: ends and questions of the gateway go to whose they are
-//	campaign.go        Campaigns: who may do what with one, and what it tells
+//	reminder.go        Reminders: what an agency may ask of them
+//	reminderput.go     PUT and DELETE; what waits is taken back first
+//	remindersend.go    what is due -> the gateway            one goroutine
+//	reminderend.go     how messages ended, what they say when they have waited
+//	remindermove.go    all dates of a service                one goroutine
+//	reminderimport.go  a file of reminders, in batches that can be gone on with
+//	reminderhold.go    who is changing which series
+//	campaign.go        Campaigns: their hands, and what is told of them
+//	campaign_orders.go create, upload, release, start, pause, resume, stop
 //	campaign_check.go  the dry run of a file                one goroutine a check, and its workers
 //	campaign_feed.go   rows -> the gateway                  one goroutine a running campaign
 //	campaign_watch.go  what stopped, ended and grew old     one goroutine
 //	campaign_text.go   a row -> its notice (a brain)
-//	campaign_metrics.go  what is counted
+//	campaign_metrics.go what is counted
+//	reminder*.go       Reminders: put, moved, handed over when they are due, their ends
 //
 // The gateway is made with Jobs as its Options.Jobs, then Jobs is started with the gateway.
 // Close ends the hands and leaves the stores open: ends are told until the gateway is closed.
