@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"masar/gateway"
@@ -41,18 +42,21 @@ func (j *Jobs) of(k queue.JobKind) Kind {
 // fails the other has heard its own, and takes them a second time for what it knows.
 func (j *Jobs) Ended(ctx context.Context, ends []gateway.End) error {
 	var errs []error
-	for _, kind := range [...]queue.JobKind{queue.ReminderJob, queue.CampaignJob} {
+	var kinds []queue.JobKind // one of a newer program may be among them
+	for i := range ends {
+		if k := ends[i].Job.Kind; !slices.Contains(kinds, k) {
+			kinds = append(kinds, k)
+		}
+	}
+	for _, kind := range kinds {
 		mine := ends
-		if !all(ends, kind) {
+		if len(kinds) > 1 {
 			mine = nil
 			for i := range ends {
 				if ends[i].Job.Kind == kind {
 					mine = append(mine, ends[i])
 				}
 			}
-		}
-		if len(mine) == 0 {
-			continue
 		}
 		if k := j.of(kind); k != nil {
 			errs = append(errs, k.Ended(ctx, mine))
@@ -61,15 +65,6 @@ func (j *Jobs) Ended(ctx context.Context, ends []gateway.End) error {
 		j.log().Warn("ends of jobs that this process does not run are dropped", slog.String("kind", kind.String()), slog.Int("ends", len(mine)))
 	}
 	return errors.Join(errs...)
-}
-
-func all(ends []gateway.End, kind queue.JobKind) bool {
-	for i := range ends {
-		if ends[i].Job.Kind != kind {
-			return false
-		}
-	}
-	return true
 }
 
 // Fresh is gateway.Jobs'.
