@@ -30,7 +30,6 @@ type loadRig struct {
 
 	next     atomic.Int64 // numbers of messages
 	accepted sync.Map     // number -> loadKind
-	pause    atomic.Bool
 	over     chan struct{}
 	clients  sync.WaitGroup
 
