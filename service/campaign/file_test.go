@@ -191,6 +191,34 @@ func TestAFileThatCannotBeWhatWasMeantIsRefusedByLineAndColumn(t *testing.T) {
 	}
 }
 
+func TestBadRowsMendedAreAFileAgain(t *testing.T) {
+	s := open(t, vfs.NewMem())
+	c := load(t, s, made(t, s).ID, "number;name\n05;\"Huda; B\"\n0501234567;x\n0501234567;twice\n0501234568\n", "name")
+	var b bytes.Buffer
+	if err := s.Bad(t.Context(), c.ID, &b); err != nil {
+		t.Fatal(err)
+	}
+	const want = `line,column,rule,number,name
+2,number,"too_short: ""05"" is no number that a message can go to",05,Huda; B
+5,,"wrong_columns: has 1, the header 2",0501234568
+`
+	if b.String() != want {
+		t.Fatalf("got\n%swant\n%s", &b, want)
+	}
+	mended := strings.Replace(b.String(), ",05,", ",0501234569,", 1)
+	if c = load(t, s, c.ID, mended, "name"); c.Counts.Left != 1 || c.Counts.Bad != 1 {
+		t.Errorf("%+v", c.Counts)
+	}
+	lines, err := s.Load(t.Context(), c.ID, strings.NewReader("{\"number\":\"05\"}\n"), campaign.Format{JSONLines: true}, 0, schemaOf("name"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Reset()
+	if err := s.Bad(t.Context(), lines.ID, &b); err != nil || b.String() != "line,column,rule,row\n1,number,\"too_short: \"\"05\"\" is no number that a message can go to\",\"{\"\"number\"\":\"\"05\"\"}\"\n" {
+		t.Errorf("%v %s", err, &b)
+	}
+}
+
 func TestDuplicatesAreFoundByNumberAndByPersonAndTheFirstStays(t *testing.T) {
 	s := open(t, vfs.NewMem())
 	c := load(t, s, made(t, s).ID, strings.Join([]string{"number,person",

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	pdb "github.com/cockroachdb/pebble/v2"
@@ -63,27 +64,49 @@ func (s *Store) Report(ctx context.Context, id uint64, w io.Writer) error {
 	return errors.Join(err, out.Error())
 }
 
-// Bad writes the bad rows of a campaign's file as CSV: row, field, rule and the row as
-// given.
+// Bad writes the bad rows of a campaign's file as CSV: line, column and rule, then the row's
+// own fields under the file's own header, so that it can be mended where it is and
+// uploaded: its first three columns do not count. A row that cannot be split, or of JSON
+// Lines, stands in one field.
 func (s *Store) Bad(ctx context.Context, id uint64, w io.Writer) error {
 	if _, err := s.Campaign(id); err != nil {
-		return err // before anything is written
-	}
-	out := csv.NewWriter(w)
-	if err := out.Write([]string{"row", "field", "rule", "line"}); err != nil {
 		return err
 	}
-	err := s.each(ctx, id, func(_ *Campaign, r *Row, _ *status) error {
-		switch r.Kind {
-		case Bad:
-			return out.Write([]string{strconv.FormatUint(r.Row, 10), r.Column, r.Rule, r.Raw})
-		case Duplicate:
-			return out.Write([]string{strconv.FormatUint(r.Row, 10), "", "duplicate: its recipient stands in row " + strconv.FormatUint(r.Of, 10), ""})
+	out := csv.NewWriter(w)
+	began := false
+	header := func(c *Campaign) error {
+		names := c.Header
+		if names == nil {
+			names = []string{"row"}
 		}
-		return nil
+		began = true
+		return out.Write(append([]string{"line", "column", "rule"}, names...))
+	}
+	err := s.each(ctx, id, func(c *Campaign, r *Row, _ *status) error {
+		if !began {
+			if err := header(c); err != nil {
+				return err
+			}
+		}
+		if r.Kind != Bad {
+			return nil
+		}
+		return out.Write(append([]string{strconv.FormatUint(r.Row, 10), r.Column, r.Rule}, split(r.Raw, len(c.Header))...))
 	})
 	out.Flush()
 	return errors.Join(err, out.Error())
+}
+
+// split cuts a line into so many fields, whichever of the delimiters does so.
+func split(line string, fields int) []string {
+	for _, comma := range ",;\t" {
+		r := csv.NewReader(strings.NewReader(line))
+		r.Comma, r.FieldsPerRecord = comma, -1
+		if f, err := r.Read(); err == nil && len(f) == fields && fields > 0 {
+			return f
+		}
+	}
+	return []string{line}
 }
 
 // BadRows tells the first bad rows of a campaign's file.
