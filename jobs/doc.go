@@ -17,7 +17,6 @@
 //	campaign_watch.go  what stopped, ended and grew old     one goroutine
 //	campaign_text.go   a row -> its notice (a brain)
 //	campaign_metrics.go what is counted
-//	reminder*.go       Reminders: put, moved, handed over when they are due, their ends
 //
 // The gateway is made with Jobs as its Options.Jobs, then Jobs is started with the gateway.
 // Close ends the hands and leaves the stores open: ends are told until the gateway is closed.

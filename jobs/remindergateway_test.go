@@ -28,6 +28,7 @@ type realOptions struct {
 	pace      float64 // of reminders
 	carries   float64 // of the carrier, a second; 0: no limit
 	at        time.Duration
+	wrap      func(Carrying) Carrying // stands between reminders and gateway; nil: nothing
 }
 
 // real is reminders over a whole gateway: its queue, its dispatchers, one carrier.
@@ -72,7 +73,11 @@ func startReal(t testing.TB, o realOptions) *real {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := x.reminders.Start(x.gw); err != nil {
+	var g Carrying = x.gw
+	if o.wrap != nil {
+		g = o.wrap(g)
+	}
+	if err := x.reminders.Start(g); err != nil {
 		t.Fatal(err)
 	}
 	return x

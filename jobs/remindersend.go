@@ -159,7 +159,8 @@ func (r *Reminders) deal(ctx context.Context, now time.Time) (sent int, err erro
 			return sent, err
 		}
 	}
-	if err := r.store.Apply(ctx, &w.batch); err != nil {
+	// What is in the queue is written down, also when Close has been called meanwhile.
+	if err := r.store.Apply(context.WithoutCancel(ctx), &w.batch); err != nil {
 		return sent, err
 	}
 	r.met.unreached.Add(float64(len(w.batch.Unreached)))

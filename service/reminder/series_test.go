@@ -454,3 +454,19 @@ func TestRoomlessSeriesComeAgainBehindOthers(t *testing.T) {
 	}
 	send(t, s, c, "2027-06-02 09:01", 1)
 }
+
+// The folder was restored from a copy, and an ID given again: the end of a message that
+// another series had sent.
+func TestAnEndOfAnotherSeriesMessageIsPassedOver(t *testing.T) {
+	c := clockOf(t, "PLN")
+	s := laidOut(c, "PLN", "2027-06-20", []int{18, 7}, "2027-06-02 09:00")
+	item := send(t, s, c, "2027-06-02 09:00", 1)
+	if changed, unreached := ended(s, c, item, 2, false, "x", "2027-06-02 09:01"); changed || unreached {
+		t.Error(says(s))
+	}
+	other := laidOut(c, "PLN", "2027-06-20", []int{18, 7}, "2027-06-02 09:00")
+	s = laidOut(c, "PLN", "2027-06-20", []int{18, 7}, "2027-06-02 09:00")
+	if other.Key = "A-2"; string(other.Once()) == string(s.Once()) {
+		t.Error("two keys under one ID are one message to the queue")
+	}
+}
