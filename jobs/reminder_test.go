@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -301,7 +302,7 @@ func TestATemplateThatChangedIsATry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.cat = o
+		s.cat.Store(o)
 		for day := 1; day < 6; day++ {
 			s.until(fmt.Sprintf("2000-01-0%d 09:00", day))
 			s.until(fmt.Sprintf("2000-01-0%d 12:00", day))
@@ -397,21 +398,28 @@ type people struct {
 	service.Registry
 	person service.Person
 	number number.E164
-	err    error
+	away   atomic.Bool // its disk
+}
+
+func (p *people) err() error {
+	if p.away.Load() {
+		return errors.New("the disk is away")
+	}
+	return nil
 }
 
 func (p *people) Find(_ context.Context, who service.Person) (service.Subscriber, error) {
 	if who != p.person {
 		return service.Subscriber{}, service.ErrNobody
 	}
-	return service.Subscriber{Person: who, Number: p.number, Language: "ar"}, p.err
+	return service.Subscriber{Person: who, Number: p.number, Language: "ar"}, p.err()
 }
 
 func (p *people) Lookup(_ context.Context, n number.E164) (*service.Standing, error) {
 	if n != p.number {
-		return nil, p.err
+		return nil, p.err()
 	}
-	return &service.Standing{People: []service.Subscriber{{Person: p.person, Number: n, Language: "ar"}}}, p.err
+	return &service.Standing{People: []service.Subscriber{{Person: p.person, Number: n, Language: "ar"}}}, p.err()
 }
 
 func TestALanguageIsThePersonsOfThatDay(t *testing.T) {
@@ -427,14 +435,14 @@ func TestALanguageIsThePersonsOfThatDay(t *testing.T) {
 		elsewhere := of("D", "2000-01-08")
 		elsewhere.Number = 966500000009
 		s.put(elsewhere)
-		reg.err = errors.New("the disk is away")
+		reg.away.Store(true)
 		s.until("2000-01-01 09:00")
 		s.until("2000-01-01 09:01")
 		if s.g.count() > 1 { // B is nobody's: nothing is asked of the disk
 			t.Errorf("%q", s.g.texts())
 		}
 		s.wantSteps("A", "pending 7:coming")
-		reg.err = nil
+		reg.away.Store(false)
 		s.until("2000-01-01 09:02")
 		got := s.g.texts()
 		slices.Sort(got)
@@ -581,7 +589,7 @@ func TestWithoutAGatewayNothingThatMayBeOutIsTouched(t *testing.T) {
 		s.put(of("A", "2000-01-08"))
 		s.until("2000-01-01 09:00")
 		s.r.Close()
-		r := NewReminders(RemindersOptions{Store: s.store, Catalogue: func() *service.Catalogue { return s.cat }, Log: quietLog, At: 9 * time.Hour})
+		r := NewReminders(RemindersOptions{Store: s.store, Catalogue: s.cat.Load, Log: quietLog, At: 9 * time.Hour})
 		if _, err := r.Delete(t.Context(), "civil", "A", ""); !errors.Is(err, errNotStarted) {
 			t.Error(err)
 		}

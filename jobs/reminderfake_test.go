@@ -140,7 +140,7 @@ type scene struct {
 	t     *testing.T
 	fs    *vfs.MemFS
 	g     *carrying
-	cat   *service.Catalogue
+	cat   atomic.Pointer[service.Catalogue]
 	reg   service.Registry
 	set   func(*RemindersOptions)
 	store *reminder.Store
@@ -183,7 +183,8 @@ var quietLog = slog.New(slog.NewTextHandler(io.Discard, nil))
 func inScene(t *testing.T, set func(*RemindersOptions), f func(t *testing.T, s *scene)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{t: t, fs: vfs.NewCrashableMem(), g: newCarrying(), cat: remindCatalogue(t), set: set}
+		s := &scene{t: t, fs: vfs.NewCrashableMem(), g: newCarrying(), set: set}
+		s.cat.Store(remindCatalogue(t))
 		s.start()
 		t.Cleanup(s.stop)
 		f(t, s)
@@ -197,7 +198,7 @@ func (s *scene) start() {
 		s.t.Fatal(err)
 	}
 	s.prom = prometheus.NewRegistry()
-	o := RemindersOptions{Store: store, Catalogue: func() *service.Catalogue { return s.cat }, Registry: s.reg, Log: quietLog, Registerer: s.prom, Now: s.now, At: 9 * time.Hour}
+	o := RemindersOptions{Store: store, Catalogue: s.cat.Load, Registry: s.reg, Log: quietLog, Registerer: s.prom, Now: s.now, At: 9 * time.Hour}
 	if s.set != nil {
 		s.set(&o)
 	}
