@@ -1,0 +1,122 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"masar/service/reminder"
+	"masar/smpp/pdu"
+)
+
+func TestAllDatesOfAServiceAreMoved(t *testing.T) {
+	inScene(t, nil, func(t *testing.T, s *scene) {
+		var list []reminder.Reminder
+		for i := range 5000 {
+			m := of(fmt.Sprint(i), "2000-03-08")
+			if i%5 == 0 {
+				m.Service = "IDR"
+			}
+			if i%7 == 0 {
+				m.Account = "traffic"
+			}
+			list = append(list, m)
+		}
+		if _, err := s.r.PutMany(t.Context(), list); err != nil {
+			t.Fatal(err)
+		}
+		s.put(of("waits", "2000-01-08"))
+		s.put(of("gone", "2000-03-08"))
+		if _, err := s.r.Delete(t.Context(), "civil", "gone", ""); err != nil {
+			t.Fatal(err)
+		}
+		s.until("2000-01-01 09:00")
+		s.wantSteps("waits", "pending 7:outx1")
+		time.Sleep(time.Second)
+		want := int64(1)
+		for i := range list {
+			if list[i].Account == "civil" && list[i].Service == "PLN" {
+				want++
+			}
+		}
+		moved, err := s.r.Move(t.Context(), "civil", "PLN", 30, "clerk")
+		if err != nil || moved != want {
+			t.Fatalf("%d moved, want %d: %v", moved, want, err)
+		}
+		s.wantSteps("waits", "pending 7:coming")
+		if s.g.all[0].end != pdu.StateDeleted {
+			t.Error("what waited for the old date was not taken back")
+		}
+		s.wantSteps("gone", "withdrawn 7:recalled")
+		for i := range list {
+			v, err := s.r.Get(t.Context(), list[i].Account, list[i].Key)
+			expires := civil("2000-03-08")
+			if list[i].Account == "civil" && list[i].Service == "PLN" {
+				expires = civil("2000-04-07")
+			}
+			if err != nil || v.Expires != expires {
+				t.Fatalf("%s expires %s, want %s: %v", v.Key, v.Expires, expires, err)
+			}
+		}
+		rows, _, err := s.r.Due(t.Context(), reminder.Query{Account: "civil", Service: "PLN", From: moment("2000-03-31 00:00"), To: moment("2000-04-01 00:00"), Max: 10_000})
+		if err != nil || len(rows) != int(want)-1 {
+			t.Errorf("%d rows: %v", len(rows), err)
+		}
+		var wrong *reminder.FieldError
+		for _, bad := range []struct {
+			service string
+			days    int
+		}{{"XYZ", 1}, {"PLN", 0}, {"PLN", 4000}} {
+			if _, err := s.r.Move(t.Context(), "civil", bad.service, bad.days, ""); !errors.As(err, &wrong) {
+				t.Errorf("%+v: %v", bad, err)
+			}
+		}
+		if s.r.underWay() != 0 {
+			t.Error("a move is still under way")
+		}
+	})
+}
+
+func TestAMoveThatIsInterruptedGoesOn(t *testing.T) {
+	inScene(t, nil, func(t *testing.T, s *scene) {
+		var list []reminder.Reminder
+		for i := range 3 * moveBatch {
+			list = append(list, of(fmt.Sprint(i), "2000-03-08"))
+		}
+		if _, err := s.r.PutMany(t.Context(), list); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		// Somebody holds one of the second batch: the move waits there, and the power goes.
+		hash := []uint64{reminder.Hash("civil", fmt.Sprint(moveBatch+5))}
+		if err := s.r.holding.take(t.Context(), hash); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			_, err := s.r.Move(ctx, "civil", "PLN", 30, "clerk")
+			done <- err
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		cut := s.powerCut()
+		s.r.holding.give(hash)
+		s.crash(cut)
+		synctest.Wait()
+		for i := range list {
+			if v, err := s.r.Get(t.Context(), "civil", list[i].Key); err != nil || v.Expires != civil("2000-04-07") {
+				t.Fatalf("%s expires %s: %v", v.Key, v.Expires, err)
+			}
+		}
+		if moves, err := s.store.Moves(); err != nil || len(moves) != 0 {
+			t.Errorf("%+v %v", moves, err)
+		}
+	})
+}
