@@ -89,15 +89,15 @@ func TestAMessageScheduledMonthsAheadIsMovedOrWithdrawn(t *testing.T) {
 			}
 		}
 		heardBy()
-		r.away(began.Add(100 * day).Sub(time.Now()))
+		r.away(time.Until(began.Add(100 * day)))
 		heardBy("stays", "another service")
 		p = r.transmitter()
 		if st := p.cancel(func(q *pdu.CancelSM) { q.MessageID = []byte(other) }); st != pdu.ESME_RCANCELFAIL {
 			t.Errorf("cancelled after it was sent: %v", st)
 		}
-		r.away(began.Add(200 * day).Sub(time.Now()))
+		r.away(time.Until(began.Add(200 * day)))
 		heardBy("stays", "another service", "moved")
-		r.away(began.Add(399 * day).Sub(time.Now()))
+		r.away(time.Until(began.Add(399 * day)))
 		heardBy("stays", "another service", "moved", "the furthest")
 	})
 }

@@ -473,9 +473,9 @@ func TestEndsThatWereNotTakenBeforeAPowerCutAreToldAfterIt(t *testing.T) {
 		r = newRig(t, rigOptions{FS: after, Options: func(o *Options) { o.Jobs = l2 }, Setup: func(s *Setup) {
 			s.Accounts = append(s.Accounts, likeAcme("civil", func(*Account) {}))
 		}})
-		ends := l2.await(t, 1)
+		l2.await(t, 1)
 		time.Sleep(time.Minute)
-		if ends = l2.ends(); len(ends) != 1 || ends[0].Message != second || ends[0].Job != step(2) {
+		if ends := l2.ends(); len(ends) != 1 || ends[0].Message != second || ends[0].Job != step(2) {
 			t.Errorf("told %+v, want the end of %v and not of %v", ends, second, first)
 		}
 	})

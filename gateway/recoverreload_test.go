@@ -26,7 +26,7 @@ func TestAReloadDuringAClimb(t *testing.T) {
 					r.floodAs("acme", 2000, nil)
 					r.floodAs("mass", 100, nil)
 				})
-				time.Sleep(back.Add(10*time.Second + 200*time.Millisecond).Sub(time.Now())) // at 30%
+				time.Sleep(time.Until(back.Add(10*time.Second + 200*time.Millisecond))) // at 30%
 				s := r.gw.world.Load().setup
 				s.Carriers = append([]Carrier(nil), s.Carriers...)
 				row.change(&s.Carriers[0])

@@ -169,13 +169,13 @@ func TestThePilotIsReplayedWithoutALossOrADuplicate(t *testing.T) {
 	results := make([]*smppload.Result, len(list))
 	errs := make([]error, len(list))
 	var loads sync.WaitGroup
-	began = time.Now()
 	for i, one := range list {
 		o := smppload.Options{
 			Addr: s.smpp, SystemID: one.Code, Password: "demo", Binds: 1, Window: 500, Reconnect: true,
 			// Each service to another three eighths of the people, all of them reached by some.
 			First: uint64(i * (people - each) / (pilotServing - 1)), Count: uint64(each),
-			Receipts: true, Linger: time.Second, Settle: 5 * time.Minute,
+			// As an agency's system does: what the gateway answers "later" is submitted again.
+			Again: true, Receipts: true, Linger: time.Second, Settle: 5 * time.Minute,
 			From: senders[i], Prefix: pilotPrefix, ServiceType: one.Code, Texts: texts[i : i+1],
 		}
 		loads.Go(func() { results[i], errs[i] = smppload.Run(ctx, o) })
@@ -183,15 +183,15 @@ func TestThePilotIsReplayedWithoutALossOrADuplicate(t *testing.T) {
 	over := make(chan struct{})
 	go func() { loads.Wait(); close(over) }()
 	resident := gateway.resident()
-	for ticker := time.NewTicker(100 * time.Millisecond); ; {
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for running := true; running; {
 		select {
 		case <-ticker.C:
 			resident = max(resident, gateway.resident())
-			continue
 		case <-over:
-			ticker.Stop()
+			running = false
 		}
-		break
 	}
 
 	var sum smppload.Result
@@ -208,8 +208,8 @@ func TestThePilotIsReplayedWithoutALossOrADuplicate(t *testing.T) {
 		sum.Missing += r.Missing
 		sum.Dup += r.Dup
 		sum.Strange += r.Strange + r.Unsought
-		if r.Refused > 0 {
-			t.Errorf("%s: %v", list[i].Code, r.Statuses)
+		if len(r.Statuses) > 1 {
+			t.Logf("%s: %v", list[i].Code, r.Statuses)
 		}
 		if r.Receipts > 0 {
 			last = max(last, float64(r.Receipts)/r.ReceiptsPerS)
@@ -218,8 +218,8 @@ func TestThePilotIsReplayedWithoutALossOrADuplicate(t *testing.T) {
 	lost := int64(notices) - got.whole.Load()
 	t.Logf("pilot: %d notices of %d services to %d people in %.1f s: %.0f notices/s, %.0f parts/s; resident at most %d MiB",
 		notices, len(list), people, last, float64(notices)/last, float64(got.parts.Load())/last, resident>>20)
-	t.Logf("accepted %d, lost %d, duplicate %d, receipts %d (%.2f%%), receipts twice %d",
-		sum.Accepted, lost, got.twice.Load(), sum.Receipts, 100*float64(sum.Receipts)/float64(notices), sum.Dup)
+	t.Logf("accepted %d, refused %d, lost %d, duplicate %d, receipts %d (%.2f%%), receipts twice %d",
+		sum.Accepted, sum.Refused, lost, got.twice.Load(), sum.Receipts, 100*float64(sum.Receipts)/float64(notices), sum.Dup)
 	if sum.Accepted != uint64(notices) || sum.Uncertain != 0 || lost != 0 || got.twice.Load() != 0 || got.strange.Load() != 0 {
 		t.Errorf("%d accepted of %d, %d uncertain, %d lost, %d twice, %d broken or strange", sum.Accepted, notices, sum.Uncertain, lost, got.twice.Load(), got.strange.Load())
 	}

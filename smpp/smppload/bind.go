@@ -75,7 +75,8 @@ type bind struct {
 
 	slots       []slot
 	free        []uint16
-	scheduled   int64 // submits that the rate has allowed for so far
+	again       []uint64 // messages that were answered "slower", with Options.Again
+	scheduled   int64    // submits that the rate has allowed for so far
 	pausedUntil int64
 	notBefore   int64 // the rate has nothing due until then
 	template    int
@@ -276,6 +277,17 @@ func (b *bind) work() error {
 func (b *bind) fill(now int64) (again int64) {
 	r := b.r
 	again = now + int64(time.Second)
+	ms := uint32((now - r.start) / int64(time.Millisecond))
+	if len(b.again) > 0 {
+		if b.pausedUntil > now {
+			return min(again, b.pausedUntil)
+		}
+		for n := min(len(b.again), len(b.free)); n > 0; n-- {
+			last := len(b.again) - 1
+			b.submit(b.again[last], now, ms)
+			b.again = b.again[:last]
+		}
+	}
 	if r.over(now) {
 		return again
 	}
@@ -318,22 +330,26 @@ func (b *bind) fill(now int64) (again int64) {
 	first, got := r.claim(n)
 	b.open.Add(int64(got - n))
 	b.scheduled += int64(got)
-	ms := uint32((now - r.start) / int64(time.Millisecond))
 	for i := range got {
-		number := first + uint64(i)
-		k := b.free[len(b.free)-1]
-		b.free = b.free[:len(b.free)-1]
-		s := &b.slots[k]
-		// 0x0001xxxx to 0x7FFFxxxx, never 0.
-		lap := s.seq>>16%0x7FFF + 1
-		*s = slot{seq: lap<<16 | uint32(k), busy: true, number: number, at: now}
-		r.ledger.sent(number, ms)
-		t := &r.templates[b.template%len(r.templates)]
-		b.template++
-		b.out = t.append(b.out, &r.numbering, number, s.seq)
+		b.submit(first+uint64(i), now, ms)
 	}
-	b.turn.sent += uint64(got)
 	return again
+}
+
+// submit appends a message's submit_sm. REQUIRES: a slot is free.
+func (b *bind) submit(number uint64, now int64, ms uint32) {
+	r := b.r
+	k := b.free[len(b.free)-1]
+	b.free = b.free[:len(b.free)-1]
+	s := &b.slots[k]
+	// 0x0001xxxx to 0x7FFFxxxx, never 0.
+	lap := s.seq>>16%0x7FFF + 1
+	*s = slot{seq: lap<<16 | uint32(k), busy: true, number: number, at: now}
+	r.ledger.sent(number, ms)
+	t := &r.templates[b.template%len(r.templates)]
+	b.template++
+	b.out = t.append(b.out, &r.numbering, number, s.seq)
+	b.turn.sent++
 }
 
 // frames handles the whole PDUs in buf.

@@ -122,6 +122,15 @@ func TestRefusalsAreCountedByStatus(t *testing.T) {
 	}
 }
 
+func TestWhatIsThrottledIsSubmittedAgain(t *testing.T) {
+	sim, addr := carrier(t, smpptest.SMSCOptions{ErrorRate: 0.25, ErrorStatus: pdu.ESME_RTHROTTLED, Seed: 3})
+	res := load(t, smppload.Options{Addr: addr, Binds: 2, Window: 50, Count: 2_000, Receipts: true, Again: true})
+	throttled := res.Statuses["ESME_RTHROTTLED"]
+	if res.Accepted != 2_000 || res.Refused != 0 || res.Receipts != 2_000 || res.Missing+res.Dup+res.Strange != 0 || throttled < 300 || res.Sent != 2_000+throttled {
+		t.Fatalf("%+v; %+v", *res, sim.Stats())
+	}
+}
+
 func TestALostConnectionLeavesUncertainMessagesAndIsMadeAgain(t *testing.T) {
 	sim, addr := carrier(t, smpptest.SMSCOptions{DropAfter: 500, Latency: time.Millisecond})
 	res := load(t, smppload.Options{Addr: addr, Binds: 2, Window: 20, Count: 5_000, Receipts: true, Reconnect: true, KeepIDs: true, Settle: time.Second})

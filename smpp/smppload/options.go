@@ -26,6 +26,7 @@ type Options struct {
 	Receipts    bool          // ask for them and wait for them
 	Settle      time.Duration // give up on receipts when none has come for so long; 30 s where 0
 	Linger      time.Duration // after the last one, for duplicates; 0 is not at all
+	Again       bool          // what is answered ESME_RTHROTTLED or ESME_RMSGQFUL is submitted again, until it is taken or refused otherwise
 	Reconnect   bool          // a lost connection is made again; what it had unanswered is uncertain
 	EnquireLink time.Duration // 30 s where 0
 	Response    time.Duration // unanswered for so long is uncertain; 60 s where 0

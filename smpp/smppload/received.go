@@ -69,10 +69,18 @@ func (b *bind) answered(h pdu.Header, body []byte, now int64) {
 	}
 	s.busy = false
 	b.free = append(b.free, uint16(k))
-	b.open.Add(-1)
 	b.resp.add(time.Duration(now - s.at))
 	b.statuses[h.Status]++
 	b.r.lastAnswer.Store(now)
+	slower := h.Status == pdu.ESME_RTHROTTLED || h.Status == pdu.ESME_RMSGQFUL
+	if slower {
+		b.pausedUntil = now + int64(throttlePause)
+		if b.r.opt.Again {
+			b.again = append(b.again, s.number) // it stays open
+			return
+		}
+	}
+	b.open.Add(-1)
 	if h.Status == pdu.ESME_ROK && h.Command == pdu.CmdSubmitSMResp {
 		// An id is kept even when what follows it is broken.
 		b.msg.MessageID = nil
@@ -90,9 +98,6 @@ func (b *bind) answered(h pdu.Header, body []byte, now int64) {
 	}
 	b.turn.refused++
 	b.r.ledger.mark(s.number, Refused)
-	if h.Status == pdu.ESME_RTHROTTLED || h.Status == pdu.ESME_RMSGQFUL {
-		b.pausedUntil = now + int64(throttlePause)
-	}
 }
 
 // delivered takes what came by deliver_sm or data_sm.
