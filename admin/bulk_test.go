@@ -246,7 +246,7 @@ func TestAJobGoesOnAfterARestart(t *testing.T) {
 func TestWhatWasNotWhollyUploadedIsSweptAway(t *testing.T) {
 	s := newSite(t)
 	id := strings.Repeat("ab", 16)
-	for _, name := range []string{id + ".123" + partSuffix, id + ".csv", "README", id + ".json" + partSuffix} {
+	for _, name := range []string{id + ".123" + partSuffix, id + ".csv", id + ".jsonl", "README", id + ".json" + partSuffix} {
 		if err := os.WriteFile(filepath.Join(s.o.Bulk.Dir, name), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -256,5 +256,5 @@ func (s *Server) reload(ctx context.Context, _ *none) (*reloadOutput, error) {
 
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", plainText)
-	io.WriteString(w, "masar: an SMPP gateway\n\n/metrics      Prometheus\n/healthz      the process runs\n/readyz       submits are taken\n/v1/queue     what waits, by carrier and class\n/v1/carriers  the carriers' binds, windows and pace\n/v1/uncertain submits that had no answer\n/v1/unmatched receipts that belong to no message\n/openapi.json the whole API (/openapi.yaml)\n")
+	io.WriteString(w, "masar: an SMPP gateway\n\n/metrics      Prometheus\n/healthz      the process runs\n/readyz       submits are taken\n/v1/queue     what waits, by carrier and class\n/v1/carriers  the carriers' binds, windows and pace\n/v1/drain     how long what waits takes to leave\n/v1/uncertain submits that had no answer\n/v1/unmatched receipts that belong to no message\n/openapi.json the whole API (/openapi.yaml)\n")
 }

@@ -437,6 +437,7 @@ func TestAFileOfRemindersKeepsItsGoodRowsAndTellsTheBad(t *testing.T) {
 
 func TestAFileOfRemindersThatCannotBeReadAppliesNothing(t *testing.T) {
 	s := newSite(t)
+	s.as("agency", "PUT", "/v1/reminders/pass", ReminderRequest{Number: number2, Service: "PASSP", Expires: "2027-05-01"}).want(200)
 	for _, row := range []struct {
 		name, partner, query, file string
 		says                       []string
@@ -445,6 +446,7 @@ func TestAFileOfRemindersThatCannotBeReadAppliesNothing(t *testing.T) {
 		{"an unknown column", "agency", "", "key,number,service,expires,colour\na,0500000001,IDREN,2027-02-11,red\n", []string{"line 1", "colour"}},
 		{"no service and none said", "agency", "", "key,number,expires,document\na,0500000001,2027-02-11,ID\n", []string{"service"}},
 		{"mixed encodings", "agency", "", reminderHeader + "a,0500000001,IDREN,2027-02-11,,,\xc7\n", []string{"line 2", "UTF-8"}},
+		{"a key of a service that may not be named", "desk", "", "key,number,service,expires,document\npass,0500000001,IDREN,2027-02-11,ID\n", nil},
 		{"a service the key may not name", "desk", "", "key,number,service,expires\na,0500000001,PASSP,2027-02-11\n", nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -462,6 +464,9 @@ func TestAFileOfRemindersThatCannotBeReadAppliesNothing(t *testing.T) {
 	}
 	s.t = t
 	s.as("agency", "GET", "/v1/reminders/a", nil).wantProblem(404)
+	if v := answered[ReminderView](s.as("agency", "GET", "/v1/reminders/pass", nil).want(200)); v.Service != "PASSP" {
+		t.Errorf("%+v", v)
+	}
 	s.as("agency", "POST", "/v1/bulk/reminders", "{}", csvHeader, "application/json").wantProblem(415, "application/jsonl")
 	s.uploads("agency", "/v1/bulk/reminders?service=NOPE", "x").wantProblem(422, "query.service")
 	s.uploads("desk", "/v1/bulk/reminders?service=PASSP", "x").wantProblem(403, "PASSP")
