@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"masar/gateway"
+	"masar/service/campaign"
 )
 
 // Halts is how the API holds messages back; *gateway.Gateway does it.
@@ -119,13 +120,18 @@ func (a *api) halts() (Halts, error) {
 
 // scope is what a caller may hold back of what he asked for. A key's account bounds what
 // it reaches, and its services do.
-func (f *face) scope(m *mistakes, c *caller, asked *HaltScope) (s gateway.Scope, err error) {
+func (f *face) scope(ctx context.Context, m *mistakes, c *caller, asked *HaltScope) (s gateway.Scope, err error) {
 	named := asked.Service != "" || asked.Agency != "" || asked.Account != "" || asked.Sender != "" || asked.Campaign != 0 || asked.Class != "" || asked.Carrier != ""
 	switch {
 	case !named && !asked.All:
 		m.add("body", nil, "says nothing of what to hold back: at least one of service, agency, account, sender, campaign, class, carrier, or all")
 	case named && asked.All:
 		m.add("body.all", true, "stands alone: it is everything already")
+	}
+	if asked.Campaign != 0 && f.opt.Campaigns != nil {
+		if k, err := f.opt.Campaigns.Get(ctx, asked.Campaign); errors.Is(err, campaign.ErrUnknown) || err == nil && c.account != "" && !c.seesCampaign(&k) {
+			m.add("body.campaign", asked.Campaign, "is the id of no campaign; see GET /v1/campaigns")
+		}
 	}
 	s = gateway.Scope{All: asked.All, Service: asked.Service, Agency: asked.Agency, Account: asked.Account, Sender: asked.Sender,
 		Campaign: asked.Campaign, Class: asked.Class, Carrier: asked.Carrier}
@@ -199,7 +205,7 @@ func (f *face) postHalt(ctx context.Context, in *struct {
 	c, q := from(ctx), &in.Body
 	var m mistakes
 	since := f.sinceOr(&m, q.Since, f.opt.Now().Add(-countHistory))
-	s, err := f.scope(&m, c, &q.HaltScope)
+	s, err := f.scope(ctx, &m, c, &q.HaltScope)
 	if err != nil {
 		return nil, err
 	}

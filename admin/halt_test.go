@@ -88,7 +88,8 @@ func TestAKeyHaltsWhatIsItsOwn(t *testing.T) {
 		{"another service", "desk", HaltScope{Service: "PASSP"}, gateway.Scope{}, 403, "IDREN"},
 		{"no service", "desk", HaltScope{All: true}, gateway.Scope{}, 403, "has to name one: IDREN"},
 		{"a key without account", "watch", HaltScope{All: true}, gateway.Scope{All: true}, 200, ""},
-		{"a carrier", "watch", HaltScope{Carrier: "a", Agency: "nic", Sender: "MOI", Campaign: 7}, gateway.Scope{Carrier: "a", Agency: "nic", Sender: "MOI", Campaign: 7}, 200, ""},
+		{"a carrier", "watch", HaltScope{Carrier: "a", Agency: "nic", Sender: "MOI"}, gateway.Scope{Carrier: "a", Agency: "nic", Sender: "MOI"}, 200, ""},
+		{"a campaign that there is not", "watch", HaltScope{Campaign: 7}, gateway.Scope{}, 422, "is the id of no campaign"},
 		{"without the scope", "portal", HaltScope{All: true}, gateway.Scope{}, 403, "halt"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
