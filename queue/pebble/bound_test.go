@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"masar/queue"
+	"masar/smpp/pdu"
 )
 
 // A start looks for due messages from the bound on that was last written. It may never be
@@ -75,6 +76,9 @@ func TestTheBoundOnDiskIsNeverLaterThanWhatIsDue(t *testing.T) {
 		}
 		check(t, s, a)
 		s.ungrab(it)
+		if got, err := s.Due(t.Context(), queue.Scheduled, now, 10, nil); err != nil || len(got) != 1 {
+			t.Errorf("%d due once nobody reads it any more: %v", len(got), err)
+		}
 	})
 	t.Run("while it is claimed", func(t *testing.T) {
 		s, a := aside(t)
@@ -86,5 +90,20 @@ func TestTheBoundOnDiskIsNeverLaterThanWhatIsDue(t *testing.T) {
 			t.Fatal(err)
 		}
 		check(t, s, a)
+	})
+	t.Run("when it was due before it was put aside", func(t *testing.T) {
+		s, a := aside(t)
+		if got, err := s.Due(t.Context(), queue.Scheduled, now, 10, nil); err != nil || len(got) != 1 {
+			t.Fatalf("%d due: %v", len(got), err)
+		} else {
+			must(t, s, &queue.Final{Claim: got[0], State: pdu.StateDeleted, At: queue.At(now)})
+		}
+		if err := s.do(t.Context(), func(c *committer) { c.states() }); err != nil {
+			t.Fatal(err)
+		}
+		late := accept()
+		late.M.Expires, late.Due = a.M.Expires, a.Due
+		must(t, s, late)
+		check(t, s, late) // and the power goes before the next tick
 	})
 }

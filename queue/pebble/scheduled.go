@@ -18,6 +18,7 @@ func (s *Store) lowerDue(c queue.Class, t queue.Time) {
 // scheduled claims due messages. Each class gets a third of the room first, so that a
 // flood of one never keeps the others waiting; what is left goes by class.
 func (s *Store) scheduled(ctx context.Context, now queue.Time, want int, into []queue.Claim) ([]queue.Claim, error) {
+	s.pass() // what was answered has lowered them
 	// The bounds are lifted before the snapshot is taken: what enters the side way later
 	// lowers them again, what entered before is in the snapshot. Until they are put where
 	// the look has ended, dueSeen keeps them as they were for whoever writes them down.
@@ -75,23 +76,42 @@ func (s *Store) scheduledClass(snap *pdb.Snapshot, c queue.Class, from, now queu
 	var grabbed []*item
 	var due []uint64
 	asAsked := func(n int, p *sidePlace) bool { return dueMillis(p.until) == due[n] }
+	left := now + 1
 	for ok := i.First(); ok; {
 		began := queue.Time(be.Uint64(i.Key()[2:])) * 1000
 		if len(into) >= upTo {
-			return began, into, nil
+			return min(began, left), into, nil
 		}
 		grabbed, due = grabbed[:0], due[:0]
 		for ; ok && len(grabbed) < min(upTo-len(into), asideBatch); ok = i.Next() {
 			k := i.Key()
-			if it := s.grab(queue.ID(be.Uint64(k[10:]))); it != nil { // else claimed; its release lowers the bound
+			switch it, back := s.grabDue(queue.ID(be.Uint64(k[10:])), be.Uint64(k[2:])); {
+			case it != nil:
 				grabbed, due = append(grabbed, it), append(due, be.Uint64(k[2:]))
+			case !back:
+				left = min(left, queue.Time(be.Uint64(k[2:]))*1000)
 			}
 		}
 		if into, err = s.fillAside(grabbed, asAsked, into); err != nil {
-			return began, into, err
+			return min(began, left), into, err
 		}
 	}
-	return now + 1, into, i.Error()
+	return left, into, i.Error()
+}
+
+// grabDue is grab for a message with a due row at so many milliseconds. back tells of one that
+// is somebody's already that its release lowers the bound to that row; who only reads it, or
+// has found it elsewhere, may let go of it without a word.
+func (s *Store) grabDue(id queue.ID, at uint64) (it *item, back bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if has := s.items[id]; has != nil {
+		return nil, has.m != nil && has.stamp == 0 && has.dueAt != 0 && dueMillis(has.dueAt) == at
+	}
+	it = &item{id: id}
+	it.state.Store(held)
+	s.items[id] = it
+	return it, false
 }
 
 // aside locates a message on the side way only.

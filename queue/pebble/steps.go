@@ -238,6 +238,12 @@ func (c *committer) aside(it *item, p sidePlace) {
 	c.set(idKey(c.k, kindSide, m.ID), c.v)
 	if p.until != 0 {
 		c.set(dueKey(c.k, m.Class, dueMillis(p.until), m.ID), nil)
+		if p.until < c.due[m.Class] {
+			// Due already, and behind the bound that a start looks from: it goes with the row.
+			c.due[m.Class] = p.until
+			c.v = be.AppendUint64(c.v[:0], uint64(p.until))
+			c.set(metaDueKey(c.k, m.Class), c.v)
+		}
 	}
 	c.set(waitingKey(c.k, m.Account, c.pairMAC(m), m.ID), nil)
 	c.sides[roomOf(m)]++
