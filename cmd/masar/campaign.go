@@ -127,8 +127,11 @@ func newCampaignUpload() *cobra.Command {
 line: number or person, then the template's parameters, or text; language may be there.
 JSON Lines has an object with these fields in each line. "-" reads standard input.
 
-A file with a wrong header, in another encoding or with rows of different length is refused
-and changes nothing. Rows that cannot be read are counted, and masar campaign bad has them.`,
+UTF-16 is known by its byte order mark.
+
+A file with a wrong header or in another encoding is refused and changes nothing. Rows that
+cannot be read, or have too few columns or too many, are counted, and masar campaign bad has
+them.`,
 		Example: `  masar campaign upload 1 people.csv
   masar campaign upload 1 people.jsonl
   masar campaign upload 1 --encoding windows-1256 people.csv`,
@@ -178,7 +181,7 @@ and changes nothing. Rows that cannot be read are counted, and masar campaign ba
 
 // registerTable are the flags of a file with many rows.
 func registerTable(cmd *cobra.Command, encoding, format *string) {
-	cmd.Flags().StringVar(encoding, "encoding", "utf-8", "utf-8, also with a byte order mark, or windows-1256; UTF-16 is known by its mark")
+	cmd.Flags().StringVar(encoding, "encoding", "utf-8", "utf-8, also with a byte order mark, or windows-1256")
 	cmd.Flags().StringVar(format, "format", "", "csv or jsonl (default by the file's name: .jsonl and .ndjson are JSON Lines)")
 }
 
