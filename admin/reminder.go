@@ -349,14 +349,33 @@ func (f *face) asks(m *mistakes, c *caller, by string) string {
 
 // DueRow is one message that is to come.
 type DueRow struct {
-	Key      string    `json:"key"`
-	PersonID string    `json:"person_id,omitempty"`
-	Number   string    `json:"number,omitempty"`
-	Service  string    `json:"service"`
-	Expires  string    `json:"expires_gregorian"`
-	Lead     int       `json:"lead_days"`
-	Tries    int       `json:"tries" doc:"that were in vain before"`
-	Due      time.Time `json:"due"`
+	Key      string `json:"key"`
+	PersonID string `json:"person_id,omitempty"`
+	Number   string `json:"number,omitempty"`
+	Service  string `json:"service"`
+	ExpiryDate
+	Lead  int       `json:"lead_days"`
+	Tries int       `json:"tries" doc:"that were in vain before"`
+	Due   time.Time `json:"due"`
+}
+
+// ExpiryDate is a date as the service's agency writes it, and as everybody does.
+type ExpiryDate struct {
+	Expires   string `json:"expires" doc:"in the agency's calendar"`
+	Calendar  string `json:"calendar" enum:"gregorian,hijri"`
+	Gregorian string `json:"expires_gregorian"`
+}
+
+// expiryDate is a date in the calendar of a service's agency; of a service that is gone,
+// Gregorian.
+func (a *api) expiryDate(code string, day service.Day) ExpiryDate {
+	c := reminder.Gregorian
+	if cat, err := a.catalogue(); err == nil {
+		if s := cat.Service(code); s != nil {
+			c = s.Owner().Calendar
+		}
+	}
+	return ExpiryDate{Expires: reminder.FormatDay(day, c), Calendar: c.String(), Gregorian: day.String()}
 }
 
 func (f *face) listDue(ctx context.Context, in *struct {
@@ -407,7 +426,7 @@ func (f *face) listDue(ctx context.Context, in *struct {
 		if !c.may(d.Service) {
 			continue
 		}
-		row := DueRow{Key: d.Key, Service: d.Service, Expires: d.Expires.String(), Lead: d.Lead, Tries: d.Try, Due: d.Due.UTC()}
+		row := DueRow{Key: d.Key, Service: d.Service, ExpiryDate: f.expiryDate(d.Service, d.Expires), Lead: d.Lead, Tries: d.Try, Due: d.Due.UTC()}
 		row.PersonID, row.Number = whom(d.Person, d.Number)
 		out.Body.Due = append(out.Body.Due, row)
 	}

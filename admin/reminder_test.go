@@ -355,7 +355,7 @@ func TestTheUnreachedOfADayAreAListForTheAgency(t *testing.T) {
 				t.Fatalf("%q %v %v", rows, err, r.header)
 			}
 			byKey := map[string][]string{rows[1][0]: rows[1], rows[2][0]: rows[2]}
-			if a := byKey["a"]; a[2] != number1 || a[3] != "IDREN" || a[4] != "2026-12-04" || a[7] != "2" {
+			if a := byKey["a"]; a[2] != number1 || a[3] != "IDREN" || a[4] != "2026-12-04" || a[5] != "gregorian" || a[6] != "2026-12-04" || a[9] != "2" {
 				t.Errorf("%q", a)
 			}
 			if b := byKey["b"]; b[1] != s.o.PersonKey.Person(saad).String() || b[2] != "" {

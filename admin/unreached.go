@@ -18,15 +18,15 @@ import (
 
 // UnreachedRow is somebody whom no try of a reminder has reached.
 type UnreachedRow struct {
-	Key      string    `json:"key"`
-	PersonID string    `json:"person_id,omitempty"`
-	Number   string    `json:"number,omitempty"`
-	Service  string    `json:"service"`
-	Expires  string    `json:"expires_gregorian"`
-	Lead     int       `json:"lead_days"`
-	Reason   string    `json:"reason" doc:"of the last try: the carrier's error, or why the gateway refused it"`
-	Tries    int       `json:"tries"`
-	At       time.Time `json:"at"`
+	Key      string `json:"key"`
+	PersonID string `json:"person_id,omitempty"`
+	Number   string `json:"number,omitempty"`
+	Service  string `json:"service"`
+	ExpiryDate
+	Lead   int       `json:"lead_days"`
+	Reason string    `json:"reason" doc:"of the last try: the carrier's error, or why the gateway refused it"`
+	Tries  int       `json:"tries"`
+	At     time.Time `json:"at"`
 }
 
 // UnreachedPage is a page of the people who were not reached on a day.
@@ -36,13 +36,13 @@ type UnreachedPage struct {
 	Next      string         `json:"next,omitempty" doc:"after of the next page; absent: this was the last"`
 }
 
-func unreachedRow(u *reminder.Unreached) UnreachedRow {
-	row := UnreachedRow{Key: u.Key, Service: u.Service, Expires: u.Expires.String(), Lead: u.Lead, Reason: u.Reason, Tries: u.Tries, At: u.At.UTC()}
+func (a *api) unreachedRow(u *reminder.Unreached) UnreachedRow {
+	row := UnreachedRow{Key: u.Key, Service: u.Service, ExpiryDate: a.expiryDate(u.Service, u.Expires), Lead: u.Lead, Reason: u.Reason, Tries: u.Tries, At: u.At.UTC()}
 	row.PersonID, row.Number = whom(u.Person, u.Number)
 	return row
 }
 
-var unreachedColumns = []string{"key", "person_hash", "number", "service", "expires", "lead_days", "reason", "tries", "at"}
+var unreachedColumns = []string{"key", "person_hash", "number", "service", "expires", "calendar", "expires_gregorian", "lead_days", "reason", "tries", "at"}
 
 func (f *face) unreachedOperation() {
 	page := f.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[UnreachedPage](), true, "UnreachedPage")
@@ -90,7 +90,7 @@ func (f *face) listUnreached(ctx context.Context, in *struct {
 	}
 	q := reminder.UnreachedQuery{Account: account, Service: in.Service, Day: day}
 	if in.Format == "csv" || in.Format == "" && strings.Contains(in.Accept, "text/csv") {
-		return f.stream(ctx, func(w io.Writer) error { return unreachedCSV(ctx, r, c, q, w) }), nil
+		return f.stream(ctx, func(w io.Writer) error { return f.unreachedCSV(ctx, r, c, q, w) }), nil
 	}
 	q.After, q.Max = in.After, in.Max
 	rows, next, err := r.Unreached(ctx, q)
@@ -100,14 +100,14 @@ func (f *face) listUnreached(ctx context.Context, in *struct {
 	page := UnreachedPage{Day: day.String(), Unreached: []UnreachedRow{}, Next: next}
 	for i := range rows {
 		if c.may(rows[i].Service) {
-			page.Unreached = append(page.Unreached, unreachedRow(&rows[i]))
+			page.Unreached = append(page.Unreached, f.unreachedRow(&rows[i]))
 		}
 	}
 	return writeText("application/json", func(w io.Writer) error { return jsonFormat.Marshal(w, &page) }), nil
 }
 
 // unreachedCSV writes a day, page by page: the list may be long.
-func unreachedCSV(ctx context.Context, r Reminders, c *caller, q reminder.UnreachedQuery, w io.Writer) error {
+func (a *api) unreachedCSV(ctx context.Context, r Reminders, c *caller, q reminder.UnreachedQuery, w io.Writer) error {
 	out := csv.NewWriter(w)
 	if err := out.Write(unreachedColumns); err != nil {
 		return err
@@ -122,8 +122,8 @@ func unreachedCSV(ctx context.Context, r Reminders, c *caller, q reminder.Unreac
 			if !c.may(rows[i].Service) {
 				continue
 			}
-			u := unreachedRow(&rows[i])
-			if err := out.Write([]string{u.Key, u.PersonID, u.Number, u.Service, u.Expires, strconv.Itoa(u.Lead), u.Reason, strconv.Itoa(u.Tries), u.At.Format(time.RFC3339)}); err != nil {
+			u := a.unreachedRow(&rows[i])
+			if err := out.Write([]string{u.Key, u.PersonID, u.Number, u.Service, u.Expires, u.Calendar, u.Gregorian, strconv.Itoa(u.Lead), u.Reason, strconv.Itoa(u.Tries), u.At.Format(time.RFC3339)}); err != nil {
 				return err
 			}
 		}

@@ -22,8 +22,9 @@ func TestRemindersAreKeptByHand(t *testing.T) {
 		}}
 	person := view
 	person.PersonID, person.Number, person.Calendar, person.Expires, person.By, person.State, person.Next, person.Steps = "1f3870be274f6c49b3e31a0c6728957f", "", "gregorian", "2028-03-18", "", "withdrawn", nil, nil
-	due := admin.DueRow{Key: "ID-1", Number: "966501234567", Service: "IDREN", Expires: "2028-03-18", Lead: 60, Due: day(1, 19)}
-	unreached := admin.UnreachedRow{Key: "ID-1", PersonID: "1f3870be274f6c49b3e31a0c6728957f", Service: "IDREN", Expires: "2028-03-18", Lead: 60, Reason: "unknown subscriber", Tries: 3, At: day(1, 21)}
+	date := admin.ExpiryDate{Expires: "1449-10-22", Calendar: "hijri", Gregorian: "2028-03-18"}
+	due := admin.DueRow{Key: "ID-1", Number: "966501234567", Service: "IDREN", ExpiryDate: date, Lead: 60, Due: day(1, 19)}
+	unreached := admin.UnreachedRow{Key: "ID-1", PersonID: "1f3870be274f6c49b3e31a0c6728957f", Service: "IDREN", ExpiryDate: date, Lead: 60, Reason: "unknown subscriber", Tries: 3, At: day(1, 21)}
 	page := func(n int, next string) map[string]any {
 		rows := make([]admin.DueRow, n)
 		for i := range rows {
