@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"syscall"
@@ -256,5 +258,37 @@ func TestReloadWithoutAGatewaySaysHowToStartOne(t *testing.T) {
 	p := launch(t, "reload", "reload", "--data", t.TempDir())
 	if code := p.ends(20 * time.Second); code != exitFailed || !strings.Contains(p.output(), "masar serve --config") {
 		t.Errorf("exit code %d: %s", code, p.output())
+	}
+}
+
+// Who reads the log may end first, as tee does at the same Ctrl-C.
+func TestALogThatNobodyReadsDoesNotEndTheGatewayInDisorder(t *testing.T) {
+	path, err := masarBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, addr := smsc(t, smpptest.SMSCOptions{})
+	s := newSite(t, addr)
+	s.write()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "serve", "--config", s.path)
+	cmd.Stdout, cmd.Stderr = w, w
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	lines := bufio.NewScanner(r)
+	for lines.Scan() && !strings.Contains(lines.Text(), "msg=ready") {
+	}
+	r.Close()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("it ended with %v", err)
 	}
 }

@@ -54,7 +54,10 @@ before it gets bulk again: masar queue release. It takes so long from then on.`,
 				enc.SetIndent("", "  ")
 				return enc.Encode(rows)
 			}
-			return showQueue(cmd.OutOrStdout(), rows)
+			if err := showQueue(cmd.OutOrStdout(), rows); err != nil {
+				return err
+			}
+			return showHalted(cmd.Context(), &f, cmd.OutOrStdout())
 		},
 	}
 	f.register(cmd)
@@ -116,6 +119,27 @@ func showQueue(out io.Writer, rows []queueRow) error {
 		fmt.Fprintf(out, "\nheld: bulk waits since the carrier came back, and takes so long once masar queue release %s lets it go\n", held)
 	}
 	return nil
+}
+
+// showHalted says that some of what waits is stopped: how long it takes does not know of that.
+func showHalted(ctx context.Context, f *apiFlags, out io.Writer) error {
+	var found struct {
+		Halts []admin.HaltRow `json:"halts"`
+	}
+	err := f.call(ctx, http.MethodGet, "/v1/halts", &found)
+	if refused := (*apiError)(nil); errors.As(err, &refused) {
+		return nil // older than this command, or a key that may not ask
+	}
+	if err != nil || len(found.Halts) == 0 {
+		return err
+	}
+	fmt.Fprintln(out, "\nstopped, and not counted in how long it takes:")
+	for i := range found.Halts {
+		h := &found.Halts[i]
+		fmt.Fprintf(out, "  %s (%s)\n", scopeText(&h.Scope), h.ID)
+	}
+	_, err = fmt.Fprintln(out, "it leaves once masar stop resume ID lets it go")
+	return err
 }
 
 // leaves is how long it takes until the last of these has left.

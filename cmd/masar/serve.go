@@ -123,6 +123,9 @@ func (d *daemon) run(ctx context.Context) error {
 	// once it has, and one that comes while it drains must not kill it in mid-drain.
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
+	// Whoever reads the log may end first, as tee does at the same Ctrl-C: a line that
+	// cannot be written must not kill what is about to stop in order.
+	signal.Ignore(syscall.SIGPIPE)
 	cfg := d.cfg
 	var err error
 	if d.test, err = newTestNumbers(); err != nil {

@@ -79,6 +79,7 @@ func TestTheQueueTellsWhenItIsEmpty(t *testing.T) {
 		{Carrier: "zain", Class: "bulk", Messages: 70}, {Carrier: "mobily", Class: "bulk", Messages: 9, PerSecond: 30, Takes: takes(1), HeldBulk: true},
 	}
 	s := newStandIn(t, map[string][]any{
+		"GET /v1/halts": {map[string]any{"halts": []*admin.HaltRow{{ID: "h7", Scope: admin.HaltScope{Service: "IDREN", Class: "bulk"}}}}, map[string]any{"halts": []*admin.HaltRow{}}},
 		"GET /v1/queue": {waiting},
 		"GET /v1/drain": {drain, drain, refusedAs{404, "no such path"}},
 		"POST /v1/carriers/mobily/release": {map[string]any{"carrier": "mobily", "drain": []admin.DrainRow{{Carrier: "mobily", Class: "bulk", Messages: 9, Takes: takes(75)}}},
