@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -191,23 +192,50 @@ func (c *Campaigns) pause(ctx context.Context, id uint64, by, why string, own bo
 	return v, err
 }
 
-// hold has the gateway hold a campaign, where it does not yet.
+// hold has the gateway hold a campaign, where it does not yet. A halt of ours that is in
+// force and was not noted in the campaign, as when the process died in between, is taken
+// over: a second one beside it would outlive the first one's end.
 func (c *Campaigns) hold(ctx context.Context, g CampaignGateway, k *campaign.Campaign, by string) (campaign.View, error) {
 	if k.Halt != "" && halted(g, k.Halt) {
 		return c.view(*k), nil
 	}
-	h, err := g.Halt(ctx, gateway.Scope{Campaign: k.ID}, by, haltReason(k))
-	if err != nil {
-		return c.view(*k), err
+	var halt string
+	if own := ownHalts(g, k.ID); len(own) > 0 {
+		halt = own[0]
+	} else {
+		h, err := g.Halt(ctx, gateway.Scope{Campaign: k.ID}, by, haltReason(k))
+		if err != nil {
+			return c.view(*k), err
+		}
+		halt = h.ID
 	}
 	return c.changed(k.ID, func(k *campaign.Campaign) error {
-		k.Halt = h.ID
+		k.Halt = halt
 		return nil
 	})
 }
 
 // haltReason is how our halts are told from an operator's.
-func haltReason(k *campaign.Campaign) string { return fmt.Sprintf("campaign %d is %s", k.ID, k.State) }
+func haltReason(k *campaign.Campaign) string { return ownReason(k.ID) + k.State.String() }
+
+func ownReason(id uint64) string { return fmt.Sprintf("campaign %d is ", id) }
+
+// ownHalts are the halts in force that a campaign's orders have made, the oldest first. The
+// campaign notes its halt after the gateway has stored it, so there may be one that no
+// campaign names.
+func ownHalts(g CampaignGateway, id uint64) (ids []string) {
+	for _, h := range g.Halts() {
+		if h.Scope != (gateway.Scope{Campaign: id}) {
+			continue
+		}
+		if state, ours := strings.CutPrefix(h.Reason, ownReason(id)); ours {
+			if _, known := campaign.StateOf(state); known {
+				ids = append(ids, h.ID)
+			}
+		}
+	}
+	return ids
+}
 
 func halted(g CampaignGateway, id string) bool {
 	for _, h := range g.Halts() {
@@ -218,13 +246,16 @@ func halted(g CampaignGateway, id string) bool {
 	return false
 }
 
-// free lifts the campaign's own halt.
+// free lifts the campaign's own halts: the one it names, and those that it has no note of.
 func (c *Campaigns) free(ctx context.Context, g CampaignGateway, k *campaign.Campaign, by string) error {
-	if k.Halt == "" {
-		return nil
+	ids := ownHalts(g, k.ID)
+	if k.Halt != "" && !slices.Contains(ids, k.Halt) {
+		ids = append(ids, k.Halt)
 	}
-	if _, err := g.Resume(ctx, k.Halt, by); err != nil && !errors.Is(err, gateway.ErrNoHalt) {
-		return err
+	for _, id := range ids {
+		if _, err := g.Resume(ctx, id, by); err != nil && !errors.Is(err, gateway.ErrNoHalt) {
+			return err
+		}
 	}
 	return nil
 }

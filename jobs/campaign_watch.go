@@ -97,11 +97,20 @@ func (c *Campaigns) needsLook(k *campaign.Campaign, now time.Time, r *rate) bool
 	case campaign.Stopped, campaign.Failed:
 		return k.Halt != "" && (k.Counts.Waiting == 0 || !now.Before(r.cancelNext)) || c.old(k, now)
 	case campaign.Done:
-		return k.Halt != "" || c.old(k, now)
+		return c.held(k) || c.old(k, now)
 	case campaign.Running:
-		return k.Halt != ""
+		return c.held(k)
 	}
 	return false
+}
+
+// held says that a halt of its own may be in force, noted in the campaign or not.
+func (c *Campaigns) held(k *campaign.Campaign) bool {
+	if k.Halt != "" {
+		return true
+	}
+	g, err := c.gateway()
+	return err == nil && len(ownHalts(g, k.ID)) > 0
 }
 
 // old says that a campaign has been over for longer than it is kept.
@@ -136,10 +145,10 @@ func (c *Campaigns) mend(ctx context.Context, id uint64, now time.Time, r *rate)
 			return err
 		}
 	}
+	if err := c.free(ctx, g, &k, "masar"); err != nil {
+		return err
+	}
 	if k.Halt != "" {
-		if err := c.free(ctx, g, &k, "masar"); err != nil {
-			return err
-		}
 		if _, err := c.store.Change(id, func(k *campaign.Campaign) error {
 			k.Halt = ""
 			return nil
