@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,14 +56,11 @@ func (g *Gateway) noteCancelled(id string, n int64) error {
 	k := &g.halts
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	h := k.set.Load().find(id)
-	if h == nil || n == 0 {
+	if n == 0 || k.set.Load().find(id) == nil {
 		return nil
 	}
-	after := k.set.Load().without(id)
-	more := *h
-	more.Cancelled += n
-	after = after.with(more)
+	after := &haltSet{list: slices.Clone(k.set.Load().all())} // in its place: the oldest stays the first
+	after.find(id).Cancelled += n
 	if err := k.store(after, k.given); err != nil {
 		return err
 	}

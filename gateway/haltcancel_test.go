@@ -220,3 +220,20 @@ func (s *haltingStore) ClaimID(ctx context.Context, account uint32, id queue.ID)
 	}
 	return s.Store.ClaimID(ctx, account, id)
 }
+
+// TestACancelLeavesTheOrderOfHaltsAlone: Halts lists the oldest first.
+func TestACancelLeavesTheOrderOfHaltsAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, _ := haltRig(t, rigOptions{})
+		p := r.transceiver()
+		first, second := r.halt(Scope{Service: "IDREN"}), r.halt(Scope{Service: "OTPEN"})
+		p.submit(of("IDREN"))
+		time.Sleep(time.Second)
+		if n := r.cancelHalted(first.ID); n != 1 {
+			t.Fatalf("%d cancelled", n)
+		}
+		if hs := r.gw.Halts(); len(hs) != 2 || hs[0].ID != first.ID || hs[0].Cancelled != 1 || hs[1].ID != second.ID {
+			t.Errorf("%+v", hs)
+		}
+	})
+}
