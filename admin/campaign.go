@@ -177,7 +177,7 @@ func (f *face) campaignOperations() {
 	operation(f, ScopeCampaigns, huma.Operation{OperationID: "test-campaign", Method: http.MethodPost, Path: "/v1/campaigns/{id}/test", Tags: tags,
 		Summary: "Send a campaign to the agency's own test numbers", Errors: acting, Middlewares: patiently}, f.testCampaign)
 	operation(f, ScopeRelease, huma.Operation{OperationID: "release-campaign", Method: http.MethodPost, Path: "/v1/campaigns/{id}/release", Tags: tags,
-		Summary: "Let a large campaign be started", Description: "By somebody else than who made it and who brought its file: another key, or over the socket another user.",
+		Summary: "Let a large campaign be started", Description: "By somebody else than who made it and who brought its file: another key, or over the socket another user. Neither may be the nameless operator: the token of admin.token_file, or the socket without Masar-User.",
 		Errors: acting}, act(f, "release-campaign", func(ctx context.Context, r Campaigns, id uint64, by string) error {
 		_, err := r.Release(ctx, id, by)
 		return err
@@ -230,7 +230,7 @@ func campaignProblem(err error) error {
 	switch {
 	case errors.Is(err, campaign.ErrUnknown):
 		return errNoCampaign
-	case errors.Is(err, campaign.ErrSamePerson):
+	case errors.Is(err, campaign.ErrSamePerson), errors.Is(err, campaign.ErrNameless), errors.Is(err, campaign.ErrMadeNameless):
 		return problem(http.StatusForbidden, err.Error())
 	case errors.Is(err, campaign.ErrNotYet):
 		return retry(http.StatusServiceUnavailable, err.Error(), 5*time.Second)

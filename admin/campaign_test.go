@@ -177,7 +177,41 @@ func TestAKeysNameIsWhoReleases(t *testing.T) {
 	s.act("rival", k.ID, "check").want(200)
 	s.campaign("rival", k.ID, func(v *CampaignView) bool { return v.State == "checked" })
 	s.act("rival", k.ID, "release", UserHeader, "somebody").wantProblem(403, "second person")
-	s.act("admin", k.ID, "release").want(200)
+	// The token is nobody's in particular: it may be the same person's.
+	s.act("admin", k.ID, "release").wantProblem(403, "say who releases: --as NAME, or use a key of your own")
+	s.unix = s.server.routes(true)
+	path := fmt.Sprintf("/v1/campaigns/%d/release", k.ID)
+	s.request(s.unix, "POST", path, "", nil).wantProblem(403, "say who releases")
+	s.request(s.unix, "POST", path, "", nil, UserHeader, "sara").want(200)
+}
+
+// TestWhatANamelessOperatorMadeIsNotReleased: he may be whoever releases it.
+func TestWhatANamelessOperatorMadeIsNotReleased(t *testing.T) {
+	for _, row := range []struct{ name, made, brought string }{
+		{"made over the socket", "cli", "agency"},
+		{"file over the socket", "agency", "cli"},
+		{"made with the token", "admin", "agency"},
+		{"file with the token", "agency", "admin"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newSite(t)
+			s.unix = s.server.routes(true)
+			as := func(who, method, path string, body any, headers ...string) *reply {
+				if who == "cli" {
+					return s.request(s.unix, method, path, "", body, headers...)
+				}
+				return s.as(who, method, path, body, headers...)
+			}
+			k := answered[CampaignView](as(row.made, "POST", "/v1/campaigns", CampaignRequest{Name: "n", Service: "IDREN", Account: "civil-affairs"}).want(201))
+			path := fmt.Sprintf("/v1/campaigns/%d", k.ID)
+			as(row.brought, "PUT", path+"/file", recipients(4), csvHeader, "text/csv").want(200)
+			s.act("agency", k.ID, "check").want(200)
+			s.campaign("agency", k.ID, func(v *CampaignView) bool { return v.State == "checked" })
+			s.request(s.unix, "POST", path+"/release", "", nil, UserHeader, "sara").wantProblem(403, "nobody can release it", "--as NAME")
+			s.act("chief", k.ID, "release").wantProblem(403, "nobody can release it")
+			s.act("agency", k.ID, "start").wantProblem(409, "second person")
+		})
+	}
 }
 
 func TestACampaignIsPausedResumedAndStopped(t *testing.T) {

@@ -114,7 +114,8 @@ func (c *Campaigns) Check(ctx context.Context, id uint64) (campaign.View, error)
 }
 
 // Release is a second person's word for a checked campaign: campaign.ErrSamePerson for who
-// made it or brought its file.
+// made it or brought its file, campaign.ErrNameless and ErrMadeNameless where either side is
+// the operator without a name.
 func (c *Campaigns) Release(ctx context.Context, id uint64, by string) (campaign.View, error) {
 	done, err := c.order(ctx, id)
 	if err != nil {

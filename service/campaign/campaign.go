@@ -180,8 +180,12 @@ func (s *State) UnmarshalText(b []byte) error {
 
 // Errors that a caller decides on.
 var (
-	ErrUnknown     = errors.New("no such campaign")
-	ErrSamePerson  = errors.New("who made a campaign, or brought its file, cannot release it: a second person has to")
+	ErrUnknown    = errors.New("no such campaign")
+	ErrSamePerson = errors.New("who made a campaign, or brought its file, cannot release it: a second person has to")
+	// ErrNameless and ErrMadeNameless: who cannot be told from another is no second person.
+	ErrNameless     = errors.New("say who releases: --as NAME, or use a key of your own")
+	ErrMadeNameless = errors.New("nobody can release it: who made it, or brought its file, has not said who he is: do that again with --as NAME, or with a key of your own")
+
 	ErrNotReleased = errors.New("so many recipients need a second person's release first")
 	ErrNoFile      = errors.New("the campaign has no file yet")
 	ErrNotChecked  = errors.New("the file has not been checked since it changed: check it first")
@@ -266,7 +270,8 @@ func (c *Campaign) NeedsRelease(above int64) bool {
 	return (c.State == Draft || c.State == Checking || c.State == Checked) && c.Counts.Recipients() > above && c.Released == ""
 }
 
-// Release is a second person's word.
+// Release is a second person's word: both have to have a name. Errors: ErrSamePerson,
+// ErrNameless, ErrMadeNameless, ErrNoFile, ErrNotChecked, *StateError, *FieldError.
 func (c *Campaign) Release(by string) error {
 	switch err := c.May(Releasing); {
 	case c.State == Draft && c.gen == 0:
@@ -279,10 +284,18 @@ func (c *Campaign) Release(by string) error {
 		return &FieldError{"by", "is needed: who releases it"}
 	case by == c.By, by == c.Uploaded:
 		return ErrSamePerson
+	case nameless(by):
+		return ErrNameless
+	case nameless(c.By), nameless(c.Uploaded):
+		return ErrMadeNameless
 	}
 	c.State, c.Released = Released, by
 	return nil
 }
+
+// nameless says that a user is whoever holds the operator's token, or asks over the socket
+// without a name. It may be the one who asks under a name, too.
+func nameless(user string) bool { return user == "admin" || user == "cli" }
 
 // HasFile says that there are rows.
 func (c *Campaign) HasFile() bool { return c.gen != 0 }
