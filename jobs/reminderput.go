@@ -53,15 +53,19 @@ func (r *Reminders) putMany(ctx context.Context, list []reminder.Reminder, may f
 		return nil, err
 	}
 	defer r.holding.give(hashes)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	// From here on it is done to its end, whoever stops waiting: what is taken back from the
+	// queue has to be written down as that, or a later PUT takes it for sent.
+	ctx = context.WithoutCancel(ctx)
 	p := puts{
 		r: r, may: may, cat: r.o.Catalogue(), now: r.o.Now(),
 		seen: make(map[string]*reminder.Series, len(list)), in: make(map[*reminder.Series]bool, len(list)),
 	}
 	out := make([]reminder.PutOutcome, len(list))
 	for i := range list {
-		if out[i].PutResult, out[i].Err = p.put(ctx, list[i]); ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+		out[i].PutResult, out[i].Err = p.put(ctx, list[i])
 		var wrong *reminder.FieldError
 		if err := out[i].Err; err != nil && decided != nil && !errors.As(err, &wrong) {
 			return nil, err // no fault of the row's: it is put again
@@ -181,6 +185,7 @@ func (r *Reminders) Delete(ctx context.Context, account, key, by string) (res re
 		return res, err
 	}
 	defer r.holding.give(hashes)
+	ctx = context.WithoutCancel(ctx) // as in putMany
 	s, err := r.store.Find(account, key)
 	if err != nil || s.State == reminder.Withdrawn {
 		return res, err

@@ -25,6 +25,7 @@ const (
 // sending is what the sending goroutine keeps from turn to turn.
 type sending struct {
 	due     []reminder.Due
+	again   bool // some were put back: somebody else had them
 	held    []uint64
 	batch   reminder.Batch
 	notices []gateway.Notice
@@ -98,7 +99,7 @@ func (r *Reminders) turn(ctx context.Context) time.Duration {
 		return r.trouble(ctx, now, err)
 	case len(w.due) == room:
 		return 0
-	case skipped:
+	case skipped || w.again:
 		return lookLater
 	case next.IsZero():
 		return lookAnyhow
@@ -119,7 +120,7 @@ func (r *Reminders) trouble(ctx context.Context, now time.Time, err error) time.
 // were handed over. What was not dealt with after an error comes again.
 func (r *Reminders) deal(ctx context.Context, now time.Time) (sent int, err error) {
 	w := &r.work
-	w.held = w.held[:0]
+	w.held, w.again = w.held[:0], false
 	defer func() {
 		if err != nil {
 			for i := range w.due {
@@ -140,6 +141,7 @@ func (r *Reminders) deal(ctx context.Context, now time.Time) (sent int, err erro
 		d := &w.due[i]
 		if !r.holding.try(d.Hash) {
 			r.store.Again(d)
+			w.again = true
 			continue
 		}
 		w.held = append(w.held, d.Hash)
