@@ -25,7 +25,7 @@ import (
 type Campaigns interface {
 	Create(ctx context.Context, c campaign.Campaign) (campaign.View, error)
 	Upload(ctx context.Context, id uint64, r io.Reader, f campaign.Format) (campaign.View, error)
-	Check(ctx context.Context, id uint64) (campaign.View, error)
+	Check(ctx context.Context, id uint64, by string) (campaign.View, error)
 	Test(ctx context.Context, id uint64, to []number.E164) ([]campaign.Tested, error)
 	Release(ctx context.Context, id uint64, by string) (campaign.View, error)
 	Start(ctx context.Context, id uint64, by string) (campaign.View, error)
@@ -170,8 +170,8 @@ func (f *face) campaignOperations() {
 		RequestBody: tableBody, Errors: append(slices.Clone(storing), http.StatusUnsupportedMediaType), Middlewares: huma.Middlewares{streamed}}, f.uploadCampaign)
 	operation(f, ScopeCampaigns, huma.Operation{OperationID: "check-campaign", Method: http.MethodPost, Path: "/v1/campaigns/{id}/check", Tags: tags,
 		Summary: "A dry run over all rows", Description: "How many would be sent, how many refused and why, segments, and the time needed. It goes on by itself: GET the campaign until its state is not checking.",
-		Errors: acting, Middlewares: patiently}, act(f, "check-campaign", func(ctx context.Context, r Campaigns, id uint64, _ string) error {
-		_, err := r.Check(ctx, id)
+		Errors: acting, Middlewares: patiently}, act(f, "check-campaign", func(ctx context.Context, r Campaigns, id uint64, by string) error {
+		_, err := r.Check(ctx, id, by)
 		return err
 	}))
 	operation(f, ScopeCampaigns, huma.Operation{OperationID: "test-campaign", Method: http.MethodPost, Path: "/v1/campaigns/{id}/test", Tags: tags,

@@ -93,7 +93,7 @@ func BenchmarkAFileIsReadAndChecked(b *testing.B) {
 		}
 		read += time.Since(began)
 		began = time.Now()
-		if _, err := c.Check(b.Context(), v.ID); err != nil {
+		if _, err := c.Check(b.Context(), v.ID, "huda"); err != nil {
 			b.Fatal(err)
 		}
 		for v.State == campaign.Draft || v.State == campaign.Checking {

@@ -86,7 +86,7 @@ func (c *Campaigns) checkOnce(ctx context.Context, g CampaignGateway, id uint64,
 	found := &campaign.Check{
 		Rows: k.Counts.Rows, Good: all.good, Bad: k.Counts.Bad, Duplicate: k.Counts.Duplicate,
 		Refused: all.refused, Held: all.held, Segments: all.segments, Parts: all.parts,
-		Takes: g.TimeFor(all.parts, w.class()), Errors: all.errors, At: c.o.Now().UTC(),
+		Takes: g.TimeFor(all.parts, w.class()), Errors: all.errors, At: c.o.Now().UTC(), By: k.Checker,
 	}
 	if k.Pace > 0 && found.Takes >= 0 {
 		found.Takes = max(found.Takes, time.Duration(float64(all.good)/k.Pace*float64(time.Second)))

@@ -135,7 +135,7 @@ func (w *world) begin(rows int) uint64 {
 		w.t.Fatal(err)
 	}
 	until(w.t, "the carrier is up", func() bool { return w.g.TimeFor(map[string]int64{"=a": 1}, queue.Bulk) >= 0 })
-	if _, err := w.c.Check(ctx, v.ID); err != nil {
+	if _, err := w.c.Check(ctx, v.ID, "huda"); err != nil {
 		w.t.Fatal(err)
 	}
 	until(w.t, "checked", func() bool { v, _ = w.c.Get(ctx, v.ID); return v.State == campaign.Checked })

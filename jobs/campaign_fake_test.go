@@ -341,7 +341,7 @@ func (p *place) draft(file string, change func(*campaign.Campaign)) uint64 {
 
 func (p *place) checked(id uint64) campaign.View {
 	p.t.Helper()
-	if _, err := p.c.Check(p.t.Context(), id); err != nil {
+	if _, err := p.c.Check(p.t.Context(), id, "huda"); err != nil {
 		p.t.Fatal(err)
 	}
 	p.until("checked", func() bool { return p.get(id).State != campaign.Checking })

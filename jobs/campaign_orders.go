@@ -87,8 +87,9 @@ func (c *Campaigns) Upload(ctx context.Context, id uint64, file io.Reader, f cam
 }
 
 // Check begins a dry run of a campaign's file, which goes on by itself, begins anew after a
-// restart, and can be ended with Stop. Its Check tells what would become of the rows now.
-func (c *Campaigns) Check(ctx context.Context, id uint64) (campaign.View, error) {
+// restart, and can be ended with Stop. Its Check tells what would become of the rows now, and
+// that by asked for it.
+func (c *Campaigns) Check(ctx context.Context, id uint64, by string) (campaign.View, error) {
 	done, err := c.order(ctx, id)
 	if err != nil {
 		return campaign.View{}, err
@@ -104,7 +105,7 @@ func (c *Campaigns) Check(ctx context.Context, id uint64) (campaign.View, error)
 		if !k.HasFile() {
 			return campaign.ErrNoFile
 		}
-		k.State, k.Why, k.Check, k.Released = campaign.Checking, "", nil, ""
+		k.State, k.Why, k.Check, k.Released, k.Checker = campaign.Checking, "", nil, "", by
 		return nil
 	})
 	if err == nil {

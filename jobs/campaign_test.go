@@ -92,7 +92,7 @@ func TestWhatACampaignsStateDoesNotAllowIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		id := v.ID
-		is("check without a file", one(p.c.Check(ctx, id)), campaign.ErrNoFile)
+		is("check without a file", one(p.c.Check(ctx, id, "huda")), campaign.ErrNoFile)
 		is("start without a file", one(p.c.Start(ctx, id, "x")), campaign.ErrNoFile)
 		is("release without a file", one(p.c.Release(ctx, id, "x")), campaign.ErrNoFile)
 		_, err = p.c.Test(ctx, id, nil)
@@ -149,7 +149,7 @@ func TestWhatACampaignsStateDoesNotAllowIsRefused(t *testing.T) {
 			t.Error(err)
 		}
 		is("get", one(p.c.Get(ctx, 99)), campaign.ErrUnknown)
-		is("check unknown", one(p.c.Check(ctx, 99)), campaign.ErrUnknown)
+		is("check unknown", one(p.c.Check(ctx, 99, "huda")), campaign.ErrUnknown)
 		is("start unknown", one(p.c.Start(ctx, 99, "x")), campaign.ErrUnknown)
 		is("stop unknown", one(p.c.Stop(ctx, 99, "x")), campaign.ErrUnknown)
 		is("delete unknown", p.c.Delete(ctx, 99), campaign.ErrUnknown)
@@ -410,7 +410,7 @@ func TestACheckBeginsAgainAfterARestartAndStopEndsIt(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 			return nil
 		}
-		if _, err := p.c.Check(t.Context(), id); err != nil {
+		if _, err := p.c.Check(t.Context(), id, "huda"); err != nil {
 			t.Fatal(err)
 		}
 		p.until("some progress", func() bool { v := p.get(id); return v.Progress > 0.1 && v.Progress < 1 })

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"time"
 
 	"masar/service/campaign"
@@ -31,18 +32,34 @@ func (c *Campaigns) watch(ctx context.Context) {
 	t := time.NewTicker(watchEvery)
 	defer t.Stop()
 	for {
-		for _, k := range c.store.All() {
+		all := c.store.All()
+		for i := range all {
 			if ctx.Err() != nil {
 				return
 			}
-			c.look(ctx, &k)
+			c.look(ctx, &all[i])
 		}
+		c.forget(all)
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
 	}
+}
+
+// forget lets go what is kept of campaigns that are not there any more, whoever deleted them.
+func (c *Campaigns) forget(all []campaign.Campaign) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.rates) <= len(all) { // each of all has one by now
+		return
+	}
+	there := make(map[uint64]bool, len(all))
+	for i := range all {
+		there[all[i].ID] = true
+	}
+	maps.DeleteFunc(c.rates, func(id uint64, _ *rate) bool { return !there[id] })
 }
 
 // look sets right what is not as the state says. An order that is under way does so itself.
@@ -160,9 +177,6 @@ func (c *Campaigns) mend(ctx context.Context, id uint64, now time.Time, r *rate)
 		if err := c.store.Delete(id); err != nil {
 			return err
 		}
-		c.mu.Lock()
-		delete(c.rates, id)
-		c.mu.Unlock()
 		c.log.Info("a campaign that was over is not kept any longer", slog.Uint64("campaign", id))
 	}
 	return nil

@@ -126,7 +126,11 @@ func showCampaign(w io.Writer, c *admin.CampaignView) {
 	row("bad", n.Bad, fmt.Sprintf("; masar campaign bad %d has them", c.ID))
 	row("duplicate", n.Duplicate, "")
 	if c.Started == nil && c.Check != nil && n.Stopped == 0 {
-		fmt.Fprintf(w, "\nchecked\t%s by %s\n", moment(c.Check.At), c.Check.By)
+		by := ""
+		if c.Check.By != "" {
+			by = " by " + c.Check.By
+		}
+		fmt.Fprintf(w, "\nchecked\t%s%s\n", moment(c.Check.At), by)
 		showCheck(w, c.Check, false)
 	} else {
 		row("refused", n.Refused, tally(n.Refusals))

@@ -29,6 +29,7 @@ type Campaign struct {
 	Uploaded string // who brought the file; empty: there is none
 	Released string // the second person; empty: nobody
 	Stopper  string // who stopped it
+	Checker  string // who asked for the check that is under way
 
 	Created time.Time
 	Changed time.Time // the file
@@ -313,7 +314,7 @@ func (c *Campaign) settle(now time.Time) {
 	switch {
 	case c.State == Running && c.Counts.Left == 0:
 		c.State, c.Why, c.Ended = Done, "", now
-	case c.State == Stopped:
+	case c.State == Stopped, c.State == Failed:
 		c.Ended = now
 	}
 }
