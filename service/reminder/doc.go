@@ -4,6 +4,7 @@
 //	reminder.go  Reminder, View, State: what is asked for and what is told; result.go: what an order did
 //	calendar.go  a date as people write it, Gregorian or Umm al-Qura, and back
 //	series.go    Series: a Reminder with its steps and how far they are (a brain)
+//	told.go      which steps were handed over, of any date, and what their ends mean later
 //	clock.go     the hours in which a step may leave (a brain)
 //	check.go     what of a Reminder is refused, and why
 //	row.go       rows of a CSV or JSON Lines file -> Reminders

@@ -33,8 +33,9 @@ const (
 	serviceName = 's'
 )
 
-// Format is the version of the rows; a folder of a newer one is refused.
-const Format = 1
+// Format is the version of the rows; a folder of a newer one is refused, an older one is
+// read, and is of this one from then on.
+const Format = 2
 
 var be = binary.BigEndian
 

@@ -17,9 +17,12 @@ import (
 // errRow says that a row is not what this program writes.
 var errRow = errors.New("a row is damaged")
 
-// recordVersion is the first octet of a Series. Fields are only added at its end; what
+// recordVersion is the first octet of a record. Fields are only added at its end; what
 // stands behind those that are known is a newer program's, and is dropped by the next write.
 const recordVersion = 1
+
+// seriesVersion is that of a Series: of those told, the first did not keep the message.
+const seriesVersion = 2
 
 // flags of a record.
 const (
@@ -29,7 +32,7 @@ const (
 
 // appendSeries writes s but for its ID, which stands in its key.
 func appendSeries(b []byte, s *Series, account, code uint32) []byte {
-	b = append(b, recordVersion)
+	b = append(b, seriesVersion)
 	b = binary.AppendUvarint(b, uint64(account))
 	b = binary.AppendUvarint(b, uint64(code))
 	b = appendString(b, s.Key)
@@ -77,8 +80,20 @@ func appendSeries(b []byte, s *Series, account, code uint32) []byte {
 	for _, t := range s.Told {
 		b = binary.AppendVarint(b, int64(dayNumber(t.Expires)))
 		b = binary.AppendUvarint(b, uint64(t.Lead))
+		b = binary.AppendUvarint(b, t.Message)
 	}
 	return b
+}
+
+// lastOf is the message of a step as far as the first version kept it: with the steps of
+// the present date.
+func (s *Series) lastOf(t Told) uint64 {
+	for i := range s.Steps {
+		if st := &s.Steps[i]; t.Expires == s.Expires && st.Lead == t.Lead {
+			return st.Message
+		}
+	}
+	return 0
 }
 
 func appendString(b []byte, s string) []byte {
@@ -89,8 +104,9 @@ func appendString(b []byte, s string) []byte {
 // until the Store fills them in.
 func readSeries(b []byte) (s *Series, account, code uint32, err error) {
 	r := reader{b: b}
-	if v := r.octet(); v != recordVersion && r.err == nil {
-		return nil, 0, 0, fmt.Errorf("%w: a series of version %d", errRow, v)
+	version := r.octet()
+	if (version < 1 || version > seriesVersion) && r.err == nil {
+		return nil, 0, 0, fmt.Errorf("%w: a series of version %d", errRow, version)
 	}
 	s = new(Series)
 	account, code = r.u32(), r.u32()
@@ -141,7 +157,13 @@ func readSeries(b []byte) (s *Series, account, code uint32, err error) {
 	if n := r.count(maxTold); n > 0 {
 		s.Told = make([]Told, n)
 		for i := range s.Told {
-			s.Told[i] = Told{r.day(), r.lead()}
+			t := Told{Expires: r.day(), Lead: r.lead()}
+			if version == 1 {
+				t.Message = s.lastOf(t)
+			} else {
+				t.Message = r.uvarint()
+			}
+			s.Told[i] = t
 		}
 	}
 	if s.Step = int(min(step, math.MaxInt32)); s.Step > len(s.Steps) {

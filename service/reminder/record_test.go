@@ -1,6 +1,7 @@
 package reminder
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"reflect"
 	"strings"
@@ -23,7 +24,7 @@ func everything() *Series {
 			{Lead: 60, State: Failed, Try: 3, Due: time.Unix(1780000000, 0).UTC(), Message: 1 << 63, Err: "UNDELIV 001", At: time.Unix(1780000060, 0).UTC()},
 			{Lead: 7, State: Coming, Due: time.Unix(1790000100, 0).UTC()},
 		},
-		Told: []Told{{day("2027-06-19"), 7}},
+		Told: []Told{{day("2027-06-19"), 7, 1<<63 + 9}},
 	}
 }
 
@@ -39,21 +40,45 @@ func TestASeriesIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-// What is on disk stays readable: the octets of a series as the first version wrote it.
-func TestASeriesOfTheFirstVersionIsRead(t *testing.T) {
+// What is on disk stays readable: the octets of a series as each version wrote it.
+func TestASeriesOfEveryVersionIsRead(t *testing.T) {
 	const first = "0107090cd988d8abd98ad982d8a920310301020300000000000000000000000000fac702023c070208646f63756d656e74082a2a2a2a3330303505706c6163650c" +
 		"d8a7d984d8b1d98ad8a7d8b606706f7274616c07636c65726b2037f6b183c5986890b783c59868000301c8ef89ab0d023c03038094c5a10d80808080808080808001" +
 		"0b554e44454c495620303031f894c5a10d070000c8ef89ab0d00000001f8c70207"
+	const second = "02" + "07090cd988d8abd98ad982d8a920310301020300000000000000000000000000fac702023c070208646f63756d656e74082a2a2a2a3330303505706c6163650c" +
+		"d8a7d984d8b1d98ad8a7d8b606706f7274616c07636c65726b2037f6b183c5986890b783c59868000301c8ef89ab0d023c03038094c5a10d80808080808080808001" +
+		"0b554e44454c495620303031f894c5a10d070000c8ef89ab0d00000001f8c7020789808080808080808001"
 	s := everything()
-	if got := hex.EncodeToString(appendSeries(nil, s, 7, 9)); got != first {
-		t.Errorf("%s\nwant %s", got, first)
+	if got := hex.EncodeToString(appendSeries(nil, s, 7, 9)); got != second {
+		t.Errorf("%s\nwant %s", got, second)
 	}
-	b, err := hex.DecodeString(first)
-	if err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{"first": first, "second": second} {
+		want := everything()
+		if name == "first" {
+			want.Told[0].Message = 0 // it was of another date, and not kept
+		}
+		b, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, _, err := readSeries(append(b, "a newer program's field"...))
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s: %+v %v", name, got, err)
+		}
 	}
-	got, _, _, err := readSeries(append(b, "a newer program's field"...))
-	if err != nil || !reflect.DeepEqual(got, s) {
+}
+
+// A step that is out as the first version wrote it: its message stands with the step.
+func TestOfTheFirstVersionTheMessageOfTheStepThatIsOutIsKnown(t *testing.T) {
+	s := everything()
+	s.Steps[1].State, s.Steps[1].Message, s.Told = Out, 77, nil
+	b := appendSeries(nil, s, 7, 9)
+	b[0] = 1
+	b = append(b[:len(b)-1], 1) // one told
+	b = binary.AppendVarint(b, int64(dayNumber(s.Expires)))
+	b = append(b, 7)
+	got, _, _, err := readSeries(b)
+	if want := []Told{{s.Expires, 7, 77}}; err != nil || !reflect.DeepEqual(got.Told, want) {
 		t.Fatalf("%+v %v", got, err)
 	}
 }
@@ -65,7 +90,7 @@ func TestDamagedRowsAreRefused(t *testing.T) {
 			t.Errorf("%d of %d octets are read", n, len(whole))
 		}
 	}
-	if _, _, _, err := readSeries(append([]byte{2}, whole[1:]...)); err == nil {
+	if _, _, _, err := readSeries(append([]byte{3}, whole[1:]...)); err == nil {
 		t.Error("another version is read")
 	}
 	u := Unreached{Key: "A", Number: 966500000001, Service: "IDR", Expires: day("2027-06-20"), Lead: 7, Reason: "not_enrolled", Tries: 3, At: moment(1790000000)}

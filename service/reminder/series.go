@@ -19,7 +19,7 @@ type Series struct {
 	// Next is when something is to be done with it: a step leaves, the next step's day comes
 	// while one is out, the date comes, or, once it is over, its row goes.
 	Next time.Time
-	Told []Told // steps that have left and are not known to have failed
+	Told []Told // steps that were handed over and are not known to have failed
 
 	stored stored
 }
@@ -34,15 +34,6 @@ type Step struct {
 	Err     string
 	At      time.Time // of State
 }
-
-// Told is a step of a date, which may not be the present one.
-type Told struct {
-	Expires service.Day
-	Lead    int
-}
-
-// maxTold bounds Told. Only those whose day is today can matter.
-const maxTold = 8
 
 // Action is what is to be done with a Series.
 type Action uint8
@@ -112,12 +103,17 @@ func (s *Series) Leads() []int {
 func (s *Series) Same(r *Reminder, lead []int) bool { return s.same(r) && !s.Moves(r, lead) }
 
 // Set lays the steps out anew. One whose day is past is left out; one whose day is today
-// leaves, at once where At has passed.
+// leaves, at once where At has passed. A step of the same date that has failed and waits for
+// its next try goes on waiting for that, unless the day of the one behind it comes first.
 //
 // REQUIRES: what was out is recalled, or known to be leaving.
 func (s *Series) Set(r Reminder, lead []int, c *Clock, now time.Time) {
 	if !s.Created.IsZero() {
 		r.Created = s.Created
+	}
+	var tried Step
+	if st := s.AtHand(); s.State == Pending && st != nil && st.State == Coming && st.Try > 0 && s.Expires == r.Expires && s.Service == r.Service {
+		tried = Step{Lead: st.Lead, Try: st.Try, Due: st.Due, Err: st.Err, At: st.At}
 	}
 	s.Reminder = r
 	s.State, s.Step = Pending, 0
@@ -125,13 +121,28 @@ func (s *Series) Set(r Reminder, lead []int, c *Clock, now time.Time) {
 	s.Steps = make([]Step, len(lead))
 	today := c.Today(now)
 	for i, days := range lead {
-		s.Steps[i].Lead = days
+		st := &s.Steps[i]
+		st.Lead = days
+		if tried.Try > 0 && tried.Lead == days && (i+1 == len(lead) || later(tried.Due, now).Before(c.On(AddDays(r.Expires, -lead[i+1])))) {
+			*st = tried
+			continue
+		}
 		if i == s.Step && s.day(i).Compare(today) < 0 {
-			s.Steps[i].State = Past
+			st.State = Past
+			if s.told(days) { // it is on its way yet
+				st.State, st.At = Already, now
+			}
 			s.Step++
 		}
 	}
 	s.arm(c, now)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Change takes what r says beside the dates. withdrawn: the message of the step at hand was
@@ -140,9 +151,7 @@ func (s *Series) Change(r Reminder, withdrawn bool, c *Clock, now time.Time) {
 	r.Created = s.Created
 	s.Reminder = r
 	if st := s.AtHand(); withdrawn && st != nil && st.State == Out {
-		s.untell(st.Lead)
-		st.State, st.Message = Coming, 0
-		st.Try--
+		s.Withdrawn()
 		s.Run++
 		s.arm(c, now)
 	}
@@ -153,6 +162,9 @@ func (s *Series) arm(c *Clock, now time.Time) {
 	for ; s.Step < len(s.Steps); s.Step++ {
 		st := &s.Steps[s.Step]
 		due := c.On(s.day(s.Step))
+		if st.Try > 0 {
+			due = later(due, st.Due)
+		}
 		if due.Before(now) {
 			due = c.open(now)
 		}
@@ -218,9 +230,7 @@ func (s *Series) Submitted(message uint64, c *Clock, now time.Time) {
 	st := s.AtHand()
 	st.State, st.Message, st.Err, st.At = Out, message, "", now
 	st.Try++
-	if s.Told = append(s.Told, Told{s.Expires, st.Lead}); len(s.Told) > maxTold {
-		s.Told = slices.Delete(s.Told, 0, len(s.Told)-maxTold)
-	}
+	s.tell(st.Lead, message)
 	s.Rest(c)
 }
 
@@ -242,14 +252,27 @@ func (s *Series) Refused(reason string, c *Clock, now time.Time) (unreached bool
 	return s.fail(reason, c, now)
 }
 
-// fail plans the next try of the step at hand: the next permitted day, before the date.
+// again is when step i, which has failed, is tried again: the next permitted day; zero: not
+// any more. last: because its tries or its days are over, and not because the next step's
+// day comes first.
+func (s *Series) again(i int, c *Clock, now time.Time) (at time.Time, last bool) {
+	at = c.On(AddDays(c.Today(now), 1))
+	switch {
+	case int(s.Steps[i].Try) >= c.Tries || !at.Before(s.limit(c, i)):
+		return time.Time{}, true
+	case i+1 < len(s.Steps) && !at.Before(c.On(s.day(i+1))):
+		return time.Time{}, false
+	}
+	return at, false
+}
+
+// fail plans the next try of the step at hand.
 func (s *Series) fail(reason string, c *Clock, now time.Time) (unreached bool) {
 	st := s.AtHand()
-	s.untell(st.Lead)
+	s.untell(st.Message)
 	st.Err, st.At = bounded(reason), now
-	again := c.On(AddDays(c.Today(now), 1))
-	last := int(st.Try) >= c.Tries || !again.Before(s.limit(c, s.Step))
-	if !last && (s.Step+1 == len(s.Steps) || again.Before(c.On(s.day(s.Step+1)))) {
+	again, last := s.again(s.Step, c, now)
+	if !again.IsZero() {
 		st.State, st.Due = Coming, again
 		s.Next = again
 		return false
@@ -273,14 +296,14 @@ type End struct {
 func (s *Series) Ended(e End, c *Clock, now time.Time) (changed bool, unreached int) {
 	run, i, try := uint32(e.Item>>32), int(e.Item>>8&0xFFFFFF), uint8(e.Item)
 	if run != s.Run || i >= len(s.Steps) {
-		return false, -1
+		return s.endedEarlier(e, c, now)
 	}
 	st := &s.Steps[i]
 	if s.State == Pending && i == s.Step && st.State == Coming && try == st.Try+1 {
 		s.Submitted(e.Message, c, now) // the process ended before it wrote that down
 	}
 	if try != st.Try {
-		return false, -1
+		return s.endedEarlier(e, c, now)
 	}
 	switch st.State {
 	case Out:
@@ -292,9 +315,9 @@ func (s *Series) Ended(e End, c *Clock, now time.Time) (changed bool, unreached 
 			st.State, st.At = Delivered, now
 			return true, -1
 		}
-		return false, -1
+		return s.endedEarlier(e, c, now)
 	default:
-		return false, -1
+		return s.endedEarlier(e, c, now)
 	}
 	switch {
 	case e.Delivered:
@@ -308,8 +331,10 @@ func (s *Series) Ended(e End, c *Clock, now time.Time) (changed bool, unreached 
 			return true, i
 		}
 	case s.State == Withdrawn:
+		s.untell(e.Message)
 		st.State, st.Err, st.At = Recalled, bounded(e.Reason), now
 	default: // the date has come meanwhile
+		s.untell(e.Message)
 		st.State, st.Err, st.At = Failed, bounded(e.Reason), now
 		return true, i
 	}
@@ -324,7 +349,7 @@ func (s *Series) Recalled(withdrawn bool, c *Clock, now time.Time) {
 	st := s.AtHand()
 	st.State, st.At = Superseded, now
 	if withdrawn {
-		s.untell(st.Lead)
+		s.untell(st.Message)
 	}
 	s.Step++
 	s.arm(c, now)
@@ -349,7 +374,7 @@ func (s *Series) Delete(withdrawn bool, c *Clock, now time.Time) {
 		st := &s.Steps[i]
 		if st.State == Coming || st.State == Out && withdrawn {
 			if st.State == Out {
-				s.untell(st.Lead)
+				s.untell(st.Message)
 			}
 			st.State, st.At = Recalled, now
 		}
@@ -357,17 +382,14 @@ func (s *Series) Delete(withdrawn bool, c *Clock, now time.Time) {
 	s.over(Withdrawn, c, now)
 }
 
-// Withdrawn forgets a message that was taken back before Set.
+// Withdrawn forgets a message of the step at hand that was taken back: it leaves again, or
+// Set lays it out anew. REQUIRES: Run rises before anything is handed over.
 func (s *Series) Withdrawn() {
 	if st := s.AtHand(); st != nil && st.State == Out {
-		s.untell(st.Lead)
+		s.untell(st.Message)
+		st.State, st.Message = Coming, 0
+		st.Try--
 	}
-}
-
-func (s *Series) told(lead int) bool { return slices.Contains(s.Told, Told{s.Expires, lead}) }
-
-func (s *Series) untell(lead int) {
-	s.Told = slices.DeleteFunc(s.Told, func(t Told) bool { return t == Told{s.Expires, lead} })
 }
 
 // Item names the message of the step at hand that is handed over next, within the series.

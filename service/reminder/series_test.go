@@ -359,7 +359,7 @@ func TestADateThatIsMovedAndMovedBackSendsNoStepTwice(t *testing.T) {
 	if s.Stands(item, c, at("2027-06-02 09:11")) != Gone {
 		t.Error("the message of the date before still stands")
 	}
-	if changed, _ := ended(s, c, item, 1, false, "x", "2027-06-02 09:11"); changed {
+	if changed, _ := ended(s, c, item, 1, true, "", "2027-06-02 09:11"); changed {
 		t.Error("the end of a message of the date before did something")
 	}
 	to.Expires = day("2027-06-20")

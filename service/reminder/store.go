@@ -66,6 +66,9 @@ func Open(o Options) (_ *Store, err error) {
 }
 
 func (st *Store) restore() error {
+	if err := st.renew(); err != nil {
+		return err
+	}
 	last, err := st.total(totalNumber)
 	if err != nil {
 		return err
@@ -79,6 +82,20 @@ func (st *Store) restore() error {
 		return err
 	}
 	return st.eachMove(func(m *Move) { st.moves = max(st.moves, m.ID) })
+}
+
+// renew marks an older folder as of this format: the program before cannot read what is
+// written from now on.
+func (st *Store) renew() error {
+	v, closer, err := st.db.Get(engine.FormatKey)
+	if err != nil {
+		return err
+	}
+	format := be.Uint32(v) // the engine has looked at it
+	if err := closer.Close(); err != nil || format == Format {
+		return err
+	}
+	return st.db.Set(engine.FormatKey, be.AppendUint32(nil, Format), pdb.Sync)
 }
 
 func (st *Store) total(name string) (uint64, error) {

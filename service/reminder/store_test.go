@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	pdb "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"masar/engine"
 	"masar/service"
 )
 
@@ -373,5 +375,31 @@ func TestAClosedStoreSaysSo(t *testing.T) {
 	}
 	if st.Ready() || st.DiskBytes() != 0 {
 		t.Error("it seems open")
+	}
+}
+
+func TestAFolderOfTheFormatBeforeIsReadAndIsOfThisOneThen(t *testing.T) {
+	fs := vfs.NewMem()
+	st := open(t, fs)
+	s := dueAt("civil", "IDR", "A-1", noon)
+	apply(t, st, Batch{Series: []*Series{s}})
+	format := func(want uint32, set uint32) {
+		t.Helper()
+		v, closer, err := st.db.Get(engine.FormatKey)
+		if err != nil || be.Uint32(v) != want {
+			t.Errorf("format %x, want %d: %v", v, want, err)
+		}
+		if err := errors.Join(closer.Close(), st.db.Set(engine.FormatKey, be.AppendUint32(nil, set), pdb.Sync), st.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	format(Format, Format-1)
+	st = open(t, fs)
+	if got, err := st.Find("civil", "A-1"); err != nil || got.ID != s.ID {
+		t.Errorf("%+v %v", got, err)
+	}
+	format(Format, Format+1)
+	if _, err := Open(Options{Dir: "reminders", FS: fs, Log: discard, MinFree: -1}); err == nil {
+		t.Error("a folder of a newer program is opened")
 	}
 }
