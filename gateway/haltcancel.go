@@ -46,8 +46,12 @@ func (g *Gateway) CancelHalted(ctx context.Context, id, by string) (cancelled in
 	if err := g.noteCancelled(id, x.ended); err != nil {
 		g.log.Error("how many messages a halt has ended could not be stored", slog.String("halt", id), slog.Any("err", err))
 	}
-	g.log.Warn("halted messages cancelled", slog.String("halt", id), slog.String("scope", h.Scope.String()), slog.String("by", by),
-		slog.Int64("messages", x.ended), slog.Any("err", err))
+	says := []any{slog.String("halt", id), slog.String("scope", h.Scope.String()), slog.String("by", by), slog.Int64("messages", x.ended)}
+	if err != nil {
+		g.log.Warn("halted messages were not all cancelled", append(says, slog.Any("err", err))...)
+	} else {
+		g.log.Info("halted messages cancelled", says...)
+	}
 	return x.ended, err
 }
 

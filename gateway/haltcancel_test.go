@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -71,8 +72,14 @@ func TestCancelEndsWhatWaitsInScope(t *testing.T) {
 					if m := r.metric("masar_halt_cancelled_total"); m != float64(want) {
 						t.Errorf("masar_halt_cancelled_total %v", m)
 					}
-					if len(r.log.find("halted messages cancelled", "by=sara", "halt="+h.ID)) != 2 {
+					told := r.log.find("halted messages cancelled", "by=sara", "halt="+h.ID)
+					if len(told) != 2 {
 						t.Error("the log does not tell of it")
+					}
+					for _, l := range told {
+						if _, has := l.attrs["err"]; has || l.level != slog.LevelInfo {
+							t.Errorf("what went well is told as %v %v", l.level, l.attrs)
+						}
 					}
 					r.resume(h.ID)
 					r.wait("the late one", func() bool { return r.find(late).State == pdu.StateDelivered })
