@@ -36,6 +36,7 @@ type fakeGateway struct {
 	refuses func(n *gateway.Notice) error   // nil: nothing
 	dies    func() bool                     // after a batch was taken, before it is answered
 	orders  []string                        // halt, resume, cancel
+	keepOne bool                            // the first message is on the wire: it cannot be cancelled
 	wait    func(ctx context.Context) error // before a batch, or a row of a check
 }
 
@@ -173,7 +174,7 @@ func (f *fakeGateway) CancelHalted(_ context.Context, id, _ string) (n int64, er
 		}
 		f.orders = append(f.orders, "cancel "+h.Scope.String())
 		for i := range f.sent {
-			if m := &f.sent[i]; m.state == 0 && m.n.Job.Number == h.Scope.Campaign {
+			if m := &f.sent[i]; m.state == 0 && m.n.Job.Number == h.Scope.Campaign && (i > 0 || !f.keepOne) {
 				m.state = pdu.StateDeleted
 				n++
 			}

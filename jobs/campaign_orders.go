@@ -185,7 +185,7 @@ func (c *Campaigns) pause(ctx context.Context, id uint64, by, why string, own bo
 	if err != nil {
 		return v, err
 	}
-	if v, err = c.hold(ctx, g, &v.Campaign, by); err == nil {
+	if v, err = c.hold(ctx, g, &v.Campaign, campaign.Paused, by); err == nil {
 		c.log.Info("campaign paused", slog.Uint64("campaign", id), slog.String("by", by), slog.String("reason", v.Why))
 	}
 	if !own {
@@ -194,49 +194,66 @@ func (c *Campaigns) pause(ctx context.Context, id uint64, by, why string, own bo
 	return v, err
 }
 
-// hold has the gateway hold a campaign, where it does not yet. A halt of ours that is in
-// force and was not noted in the campaign, as when the process died in between, is taken
-// over: a second one beside it would outlive the first one's end.
-func (c *Campaigns) hold(ctx context.Context, g CampaignGateway, k *campaign.Campaign, by string) (campaign.View, error) {
-	if k.Halt != "" && halted(g, k.Halt) {
-		return c.view(*k), nil
-	}
-	var halt string
-	if own := ownHalts(g, k.ID); len(own) > 0 {
-		halt = own[0]
-	} else {
-		h, err := g.Halt(ctx, gateway.Scope{Campaign: k.ID}, by, haltReason(k))
+// hold has the gateway hold a campaign that is, or is about to be, in a state, where it does
+// not do so for that yet. A halt of ours that is in force and was not noted in the campaign,
+// as when the process died in between, is taken over. Those that hold it for another state
+// are lifted when the new one is noted: there is no moment without any.
+func (c *Campaigns) hold(ctx context.Context, g CampaignGateway, k *campaign.Campaign, state campaign.State, by string) (campaign.View, error) {
+	own, reason := ownHalts(g, k.ID), ownReason(k.ID)+state.String()
+	i := slices.IndexFunc(own, func(h gateway.Halt) bool { return h.Reason == reason })
+	if i < 0 {
+		h, err := g.Halt(ctx, gateway.Scope{Campaign: k.ID}, by, reason)
 		if err != nil {
 			return c.view(*k), err
 		}
-		halt = h.ID
+		own, i = append(own, h), len(own)
 	}
-	return c.changed(k.ID, func(k *campaign.Campaign) error {
-		k.Halt = halt
-		return nil
-	})
+	v, err := c.view(*k), error(nil)
+	if k.Halt != own[i].ID {
+		v, err = c.changed(k.ID, func(k *campaign.Campaign) error {
+			k.Halt = own[i].ID
+			return nil
+		})
+	}
+	if err != nil {
+		return v, err
+	}
+	for j := range own {
+		if j == i {
+			continue
+		}
+		if _, err := g.Resume(ctx, own[j].ID, by); err != nil && !errors.Is(err, gateway.ErrNoHalt) {
+			return v, err
+		}
+	}
+	return v, nil
 }
 
-// haltReason is how our halts are told from an operator's.
-func haltReason(k *campaign.Campaign) string { return ownReason(k.ID) + k.State.String() }
-
+// ownReason is how our halts are told from an operator's: the name of a state follows.
 func ownReason(id uint64) string { return fmt.Sprintf("campaign %d is ", id) }
 
 // ownHalts are the halts in force that a campaign's orders have made, the oldest first. The
 // campaign notes its halt after the gateway has stored it, so there may be one that no
 // campaign names.
-func ownHalts(g CampaignGateway, id uint64) (ids []string) {
+func ownHalts(g CampaignGateway, id uint64) (own []gateway.Halt) {
 	for _, h := range g.Halts() {
 		if h.Scope != (gateway.Scope{Campaign: id}) {
 			continue
 		}
 		if state, ours := strings.CutPrefix(h.Reason, ownReason(id)); ours {
 			if _, known := campaign.StateOf(state); known {
-				ids = append(ids, h.ID)
+				own = append(own, h)
 			}
 		}
 	}
-	return ids
+	return own
+}
+
+// rightlyHeld says that the halt that a campaign names, and no other of ours, holds it for
+// the state that it is in.
+func rightlyHeld(g CampaignGateway, k *campaign.Campaign) bool {
+	own := ownHalts(g, k.ID)
+	return len(own) == 1 && own[0].ID == k.Halt && own[0].Reason == ownReason(k.ID)+k.State.String()
 }
 
 func halted(g CampaignGateway, id string) bool {
@@ -250,7 +267,10 @@ func halted(g CampaignGateway, id string) bool {
 
 // free lifts the campaign's own halts: the one it names, and those that it has no note of.
 func (c *Campaigns) free(ctx context.Context, g CampaignGateway, k *campaign.Campaign, by string) error {
-	ids := ownHalts(g, k.ID)
+	var ids []string
+	for _, h := range ownHalts(g, k.ID) {
+		ids = append(ids, h.ID)
+	}
 	if k.Halt != "" && !slices.Contains(ids, k.Halt) {
 		ids = append(ids, k.Halt)
 	}
@@ -334,7 +354,7 @@ func (c *Campaigns) Stop(ctx context.Context, id uint64, by string) (campaign.Vi
 		})
 	}
 	if k.State == campaign.Running || k.State == campaign.Paused {
-		if _, err := c.hold(ctx, g, &k, by); err != nil {
+		if _, err := c.hold(ctx, g, &k, campaign.Stopped, by); err != nil {
 			return c.view(k), err
 		}
 	}

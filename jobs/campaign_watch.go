@@ -110,7 +110,7 @@ func (c *Campaigns) needsLook(k *campaign.Campaign, now time.Time, r *rate) bool
 	switch k.State {
 	case campaign.Paused:
 		g, err := c.gateway()
-		return err == nil && (k.Halt == "" || !halted(g, k.Halt))
+		return err == nil && !rightlyHeld(g, k)
 	case campaign.Stopped, campaign.Failed:
 		return k.Halt != "" && (k.Counts.Waiting == 0 || !now.Before(r.cancelNext)) || c.old(k, now)
 	case campaign.Done:
@@ -147,7 +147,7 @@ func (c *Campaigns) mend(ctx context.Context, id uint64, now time.Time, r *rate)
 	}
 	switch k.State {
 	case campaign.Paused:
-		_, err = c.hold(ctx, g, &k, "masar")
+		_, err = c.hold(ctx, g, &k, k.State, "masar")
 		return err
 	case campaign.Stopped:
 		if k.Halt != "" && k.Counts.Waiting > 0 {
@@ -155,7 +155,7 @@ func (c *Campaigns) mend(ctx context.Context, id uint64, now time.Time, r *rate)
 			r.cancelWait = min(max(2*r.cancelWait, cancelAgain), cancelRarely)
 			r.cancelNext = now.Add(r.cancelWait)
 			if !halted(g, k.Halt) {
-				_, err = c.hold(ctx, g, &k, "masar")
+				_, err = c.hold(ctx, g, &k, k.State, "masar")
 				return err
 			}
 			_, err = g.CancelHalted(ctx, k.Halt, "masar")
