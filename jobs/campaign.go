@@ -73,6 +73,7 @@ type Campaigns struct {
 	orders map[uint64]chan struct{} // of campaigns that somebody gives an order; closed when it is done
 	rates  map[uint64]*rate
 	checks chan struct{} // one check at a time: two would only fight for the processors
+	sweeps chan struct{} // one cancel of what came back to a stopped campaign at a time
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
@@ -105,7 +106,7 @@ func NewCampaigns(o CampaignsOptions) *Campaigns {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &Campaigns{o: o, store: o.Store, log: o.Log, hands: map[uint64]*hand{}, orders: map[uint64]chan struct{}{}, rates: map[uint64]*rate{}, checks: make(chan struct{}, 1)}
+	c := &Campaigns{o: o, store: o.Store, log: o.Log, hands: map[uint64]*hand{}, orders: map[uint64]chan struct{}{}, rates: map[uint64]*rate{}, checks: make(chan struct{}, 1), sweeps: make(chan struct{}, 1)}
 	c.met = newCampaignMetrics(o.Registerer, c)
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -248,7 +249,9 @@ func TestACampaignWhoseAccountLeavesWithAReloadIsPausedAndGoesOn(t *testing.T) {
 		w := newWorld(t, smpptest.SMSCOptions{Latency: 5 * time.Millisecond}, 200)
 		id := w.begin(1500)
 		time.Sleep(2 * time.Second)
-		without := w.setup
+		// Each has carriers of its own: a reload writes defaults into what it is given.
+		with, without := w.setup, w.setup
+		with.Carriers, without.Carriers = slices.Clone(w.setup.Carriers), slices.Clone(w.setup.Carriers)
 		without.Accounts = nil
 		if err := w.g.Reload(t.Context(), without); err != nil {
 			t.Fatal(err)
@@ -258,7 +261,7 @@ func TestACampaignWhoseAccountLeavesWithAReloadIsPausedAndGoesOn(t *testing.T) {
 		if !strings.Contains(v.Why, "account nic is not in the configuration any more") || v.Counts.Refused != 0 || v.Counts.Left == 0 {
 			t.Errorf("%+v", v)
 		}
-		if err := w.g.Reload(t.Context(), w.setup); err != nil {
+		if err := w.g.Reload(t.Context(), with); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.c.Resume(t.Context(), id, "sara"); err != nil {

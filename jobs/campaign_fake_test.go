@@ -37,6 +37,7 @@ type fakeGateway struct {
 	dies    func() bool                     // after a batch was taken, before it is answered
 	orders  []string                        // halt, resume, cancel
 	keepOne bool                            // the first message is on the wire: it cannot be cancelled
+	survey  func(ctx context.Context) error // before a cancel
 	wait    func(ctx context.Context) error // before a batch, or a row of a check
 }
 
@@ -165,7 +166,15 @@ func (f *fakeGateway) Resume(_ context.Context, id, _ string) (gateway.Halt, err
 	return gateway.Halt{}, gateway.ErrNoHalt
 }
 
-func (f *fakeGateway) CancelHalted(_ context.Context, id, _ string) (n int64, err error) {
+func (f *fakeGateway) CancelHalted(ctx context.Context, id, _ string) (n int64, err error) {
+	f.mu.Lock()
+	survey := f.survey
+	f.mu.Unlock()
+	if survey != nil {
+		if err := survey(ctx); err != nil {
+			return 0, err
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, h := range f.halts {

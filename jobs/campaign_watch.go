@@ -76,8 +76,32 @@ func (c *Campaigns) look(ctx context.Context, k *campaign.Campaign) {
 	if err != nil {
 		return
 	}
-	defer done()
-	if err := c.mend(ctx, k.ID, now, r); err != nil && ctx.Err() == nil {
+	if k.State != campaign.Stopped || k.Halt == "" || k.Counts.Waiting == 0 {
+		c.mendOrTell(ctx, k, now)
+		done()
+		return
+	}
+	// What was on the wire may have come back to its lane. To cancel it the whole queue is
+	// read, which may take minutes: not here, where every other campaign waits for its look,
+	// and for one campaign at a time.
+	select {
+	case c.sweeps <- struct{}{}:
+	default:
+		done()
+		return
+	}
+	r.cancelWait = min(max(2*r.cancelWait, cancelAgain), cancelRarely)
+	r.cancelNext = now.Add(r.cancelWait)
+	stopped := *k
+	c.wg.Go(func() {
+		defer func() { <-c.sweeps }()
+		defer done()
+		c.mendOrTell(ctx, &stopped, now)
+	})
+}
+
+func (c *Campaigns) mendOrTell(ctx context.Context, k *campaign.Campaign, now time.Time) {
+	if err := c.mend(ctx, k.ID, now); err != nil && ctx.Err() == nil {
 		c.log.Warn("a campaign's state could not be carried out yet", slog.Uint64("campaign", k.ID), slog.String("state", k.State.String()), slog.Any("err", err))
 	}
 }
@@ -136,7 +160,7 @@ func (c *Campaigns) old(k *campaign.Campaign, now time.Time) bool {
 }
 
 // mend does what a campaign's state asks for. REQUIRES: its order.
-func (c *Campaigns) mend(ctx context.Context, id uint64, now time.Time, r *rate) error {
+func (c *Campaigns) mend(ctx context.Context, id uint64, now time.Time) error {
 	g, err := c.gateway()
 	if err != nil {
 		return nil
@@ -151,9 +175,6 @@ func (c *Campaigns) mend(ctx context.Context, id uint64, now time.Time, r *rate)
 		return err
 	case campaign.Stopped:
 		if k.Halt != "" && k.Counts.Waiting > 0 {
-			// What was on the wire may have come back to its lane.
-			r.cancelWait = min(max(2*r.cancelWait, cancelAgain), cancelRarely)
-			r.cancelNext = now.Add(r.cancelWait)
 			if !halted(g, k.Halt) {
 				_, err = c.hold(ctx, g, &k, k.State, "masar")
 				return err

@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +63,53 @@ func TestNothingIsKeptOfADeletedCampaign(t *testing.T) {
 		defer p.c.mu.Unlock()
 		if len(p.c.rates) != 1 || p.c.rates[other] == nil {
 			t.Errorf("rates of %d campaigns are kept, there is one", len(p.c.rates))
+		}
+	})
+}
+
+// TestACancelThatReadsALongQueueHoldsNoOtherCampaignUp: two stopped campaigns have messages
+// on the wire, and to read the queue takes a minute. A third one's halt, which somebody has
+// lifted, is put back within a second or two all the same.
+func TestACancelThatReadsALongQueueHoldsNoOtherCampaignUp(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		p := newPlace(t, func(o *CampaignsOptions) { o.Ahead = 100 })
+		paused, stopped := p.started(900, nil), []uint64{p.started(900, nil), p.started(900, nil)}
+		time.Sleep(time.Second)
+		if _, err := p.c.Pause(t.Context(), paused, "sara"); err != nil {
+			t.Fatal(err)
+		}
+		p.g.deliver(1<<30, pdu.StateEnroute) // on the wire: no cancel reaches it
+		for _, id := range stopped {
+			if _, err := p.c.Stop(t.Context(), id, "sara"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var under, most, all atomic.Int32
+		p.g.mu.Lock()
+		p.g.survey = func(ctx context.Context) error {
+			all.Add(1)
+			most.Store(max(most.Load(), under.Add(1)))
+			defer under.Add(-1)
+			if !sleep(ctx, time.Minute) {
+				return ctx.Err()
+			}
+			return nil
+		}
+		p.g.mu.Unlock()
+		p.until("the queue is read", func() bool { return under.Load() > 0 })
+		if _, err := p.g.Resume(t.Context(), p.get(paused).Halt, "ali"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		if under.Load() == 0 {
+			t.Fatal("the queue is not read any more")
+		}
+		if h := ownHalts(p.g, paused); len(h) != 1 || h[0].ID != p.get(paused).Halt {
+			t.Errorf("the paused campaign is not held again: %+v", h)
+		}
+		time.Sleep(30 * time.Minute)
+		if most.Load() != 1 || all.Load() < 4 {
+			t.Errorf("%d cancels, %d at a time", all.Load(), most.Load())
 		}
 	})
 }
