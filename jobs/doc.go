@@ -5,6 +5,7 @@
 //	jobs.go            Jobs: ends and questions of the gateway go to whose they are
 //	reminder.go        Reminders: what an agency may ask of them
 //	reminderput.go     PUT and DELETE; what waits is taken back first
+//	reminderrecall.go  taking back from the queue what is out of many
 //	remindersend.go    what is due -> the gateway            one goroutine
 //	reminderend.go     how messages ended, what they say when they have waited
 //	remindermove.go    all dates of a service                one goroutine

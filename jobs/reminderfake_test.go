@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -41,6 +42,12 @@ type carrying struct {
 	crash   func()                      // called behind the next SubmitMany, once
 	ended   func([]gateway.End)         // told of each end; nil: nobody
 	batches int
+
+	// What fails, once it is set; nil: nothing.
+	submitting func() error
+	taking     func(account string) error
+	asking     func(once []byte) error
+	taken      []int // messages of each WithdrawMany
 }
 
 func newCarrying() *carrying { return &carrying{once: map[string]*queued{}} }
@@ -48,6 +55,10 @@ func newCarrying() *carrying { return &carrying{once: map[string]*queued{}} }
 func (g *carrying) SubmitMany(_ context.Context, n []gateway.Notice, out []gateway.Submitted) error {
 	g.mu.Lock()
 	g.batches++
+	if g.submitting != nil {
+		defer g.mu.Unlock()
+		return g.submitting()
+	}
 	for i := range n {
 		out[i] = g.submit(n[i])
 	}
@@ -75,30 +86,56 @@ func (g *carrying) submit(n gateway.Notice) gateway.Submitted {
 	return gateway.Submitted{ID: q.id}
 }
 
-func (g *carrying) Withdraw(_ context.Context, account string, id queue.ID) (bool, error) {
+func (g *carrying) WithdrawMany(_ context.Context, account string, ids []queue.ID, out []withdrawal) error {
 	g.mu.Lock()
-	if id == 0 || int(id) > len(g.all) || g.all[id-1].Account != account {
-		g.mu.Unlock()
-		return false, queue.ErrUnknown
+	g.taken = append(g.taken, len(ids))
+	if g.taking != nil {
+		if err := g.taking(account); err != nil {
+			g.mu.Unlock()
+			return err
+		}
 	}
-	q := g.all[id-1]
-	if q.state != "waiting" {
-		g.mu.Unlock()
-		return false, nil
+	var tell []func()
+	for i, id := range ids {
+		if id == 0 || int(id) > len(g.all) || g.all[id-1].Account != account {
+			out[i].Err = queue.ErrUnknown
+		} else if q := g.all[id-1]; q.state == "waiting" {
+			tell = append(tell, g.over(q, pdu.StateDeleted, "withdrawn"))
+			out[i].Withdrawn = true
+		}
 	}
-	tell := g.over(q, pdu.StateDeleted, "withdrawn")
 	g.mu.Unlock()
-	tell()
-	return true, nil
+	for _, f := range tell {
+		f()
+	}
+	return nil
+}
+
+func (g *carrying) Withdraw(ctx context.Context, account string, id queue.ID) (bool, error) {
+	out := make([]withdrawal, 1)
+	err := g.WithdrawMany(ctx, account, []queue.ID{id}, out)
+	return out[0].Withdrawn, errors.Join(err, out[0].Err)
 }
 
 func (g *carrying) SubmittedAs(_ context.Context, _ string, once []byte) (queue.ID, bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.asking != nil {
+		if err := g.asking(once); err != nil {
+			return 0, false, err
+		}
+	}
 	if q := g.once[string(once)]; q != nil {
 		return q.id, true, nil
 	}
 	return 0, false, nil
+}
+
+// fails sets what fails from now on.
+func (g *carrying) fails(set func(g *carrying)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	set(g)
 }
 
 // over ends a message; what it returns tells of that. REQUIRES: mu.

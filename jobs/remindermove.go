@@ -141,7 +141,7 @@ func (r *Reminders) moveThese(ctx context.Context, m *reminder.Move, list []*rem
 	defer r.holding.give(hashes)
 	cat, now := r.o.Catalogue(), r.o.Now()
 	c := r.clock(cat, m.Service)
-	b := reminder.Batch{Move: m}
+	var moves []*recall
 	for _, was := range list {
 		s, err := r.store.Read(was.ID) // as it is, now that nobody else changes it
 		switch {
@@ -157,15 +157,21 @@ func (r *Reminders) moveThese(ctx context.Context, m *reminder.Move, list []*rem
 		if s.State == reminder.Expired && to.Expires.Compare(c.Today(now)) < 0 {
 			continue
 		}
-		withdrawn, _, err := r.recall(ctx, s, now)
-		if err != nil {
-			return err
+		moves = append(moves, &recall{s: s})
+	}
+	ctx = context.WithoutCancel(ctx) // what is taken back is written down
+	if err := r.takeBack(ctx, moves, true, now); err != nil {
+		return errors.Join(err, r.sendAgain(ctx, moves, c, now))
+	}
+	b := reminder.Batch{Move: m}
+	for _, x := range moves {
+		if x.withdrawn {
+			x.s.Withdrawn()
 		}
-		if withdrawn {
-			s.Withdrawn()
-		}
-		s.Set(to, s.Leads(), c, now)
-		b.Series = append(b.Series, s)
+		to := x.s.Reminder
+		to.Expires = reminder.AddDays(to.Expires, m.Days)
+		x.s.Set(to, x.s.Leads(), c, now)
+		b.Series = append(b.Series, x.s)
 	}
 	m.Moved += int64(len(b.Series))
 	if err := r.store.Apply(ctx, &b); err != nil {
@@ -173,4 +179,16 @@ func (r *Reminders) moveThese(ctx context.Context, m *reminder.Move, list []*rem
 	}
 	r.met.moved.Add(float64(len(b.Series)))
 	return nil
+}
+
+// sendAgain writes down what was taken back for a move that is not made now: it leaves again.
+func (r *Reminders) sendAgain(ctx context.Context, list []*recall, c *reminder.Clock, now time.Time) error {
+	var b reminder.Batch
+	for _, x := range list {
+		if x.withdrawn {
+			x.s.Change(x.s.Reminder, true, c, now)
+			b.Series = append(b.Series, x.s)
+		}
+	}
+	return r.store.Apply(ctx, &b)
 }

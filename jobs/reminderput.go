@@ -3,11 +3,8 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"masar/gateway"
-	"masar/queue"
 	"masar/service"
 	"masar/service/reminder"
 )
@@ -24,26 +21,40 @@ func (r *Reminders) Put(ctx context.Context, m reminder.Reminder) (reminder.PutR
 }
 
 // PutMany is Put for many, each for itself, in one write. A key that stands there twice
-// is put twice, in order. After an error nothing is kept, but what waited of a reminder that
-// would have changed may be taken back: put them again.
+// is put twice, in order. After an error only those reminders may be changed whose waiting
+// message was taken back for it: put all again.
 func (r *Reminders) PutMany(ctx context.Context, list []reminder.Reminder) ([]reminder.PutOutcome, error) {
 	return r.putMany(ctx, list, nil, nil)
 }
 
 // puts is one PutMany.
 type puts struct {
-	r    *Reminders
-	may  func(code string) bool // which services whoever puts may name; nil: any
-	cat  *service.Catalogue
-	now  time.Time
-	seen map[string]*reminder.Series // of this batch; the key begins with the account
-	all  []*reminder.Series          // to be written
-	in   map[*reminder.Series]bool   // those in all
+	r       *Reminders
+	may     func(code string) bool // which services whoever puts may name; nil: any
+	cat     *service.Catalogue
+	now     time.Time
+	rows    []putRow
+	seen    map[string]*reminder.Series // of this batch; the key begins with the account
+	recalls map[*reminder.Series]*recall
+	all     []*reminder.Series        // to be written
+	in      map[*reminder.Series]bool // those in all
+}
+
+// putRow is one Reminder of a PutMany.
+type putRow struct {
+	m    reminder.Reminder
+	lead []int
+	c    *reminder.Clock
+	s    *reminder.Series
+	err  error
 }
 
 // putMany puts, and writes with it the bookmark that decided makes of what became of them:
 // where that is asked for, only what is wrong with a reminder itself is an outcome, and what
 // may be well in a moment fails all of them.
+//
+// First all is looked at, then what has to be is taken back from the queue, in one commit,
+// and then all is written: nothing that was taken back is ever left out.
 func (r *Reminders) putMany(ctx context.Context, list []reminder.Reminder, may func(code string) bool, decided func([]reminder.PutOutcome) *service.Bookmark) ([]reminder.PutOutcome, error) {
 	hashes := make([]uint64, len(list))
 	for i := range list {
@@ -57,75 +68,127 @@ func (r *Reminders) putMany(ctx context.Context, list []reminder.Reminder, may f
 		return nil, err
 	}
 	// From here on it is done to its end, whoever stops waiting: what is taken back from the
-	// queue has to be written down as that, or a later PUT takes it for sent.
+	// queue has to be written down as that.
 	ctx = context.WithoutCancel(ctx)
 	p := puts{
-		r: r, may: may, cat: r.o.Catalogue(), now: r.o.Now(),
-		seen: make(map[string]*reminder.Series, len(list)), in: make(map[*reminder.Series]bool, len(list)),
+		r: r, may: may, cat: r.o.Catalogue(), now: r.o.Now(), rows: make([]putRow, len(list)),
+		seen: make(map[string]*reminder.Series, len(list)), recalls: map[*reminder.Series]*recall{}, in: make(map[*reminder.Series]bool, len(list)),
+	}
+	whole := decided != nil
+	var recalls []*recall
+	for i := range list {
+		row := &p.rows[i]
+		row.m = list[i]
+		if row.err = p.look(row); whole && transient(row.err) {
+			return nil, row.err // no fault of the row's: it is put again
+		}
+		if row.err == nil && p.changes(row) && p.recalls[row.s] == nil {
+			x := &recall{s: row.s}
+			p.recalls[row.s] = x
+			recalls = append(recalls, x)
+		}
+	}
+	failed := r.takeBack(ctx, recalls, whole, p.now)
+	if !whole {
+		failed = nil // it stands with its row
 	}
 	out := make([]reminder.PutOutcome, len(list))
-	for i := range list {
-		out[i].PutResult, out[i].Err = p.put(ctx, list[i])
-		var wrong *reminder.FieldError
-		if err := out[i].Err; err != nil && decided != nil && !errors.As(err, &wrong) {
-			return nil, err // no fault of the row's: it is put again
+	for i := range p.rows {
+		out[i].PutResult, out[i].Err = p.put(&p.rows[i])
+	}
+	if failed == nil {
+		b := reminder.Batch{Series: p.all}
+		if whole {
+			b.Bookmark = decided(out)
+		}
+		if failed = r.store.Apply(ctx, &b); failed == nil {
+			for i := range out {
+				r.met.put(&out[i])
+			}
+			return out, nil
+		}
+		if !errors.Is(failed, reminder.ErrFull) {
+			return nil, failed
 		}
 	}
-	b := reminder.Batch{Series: p.all}
-	if decided != nil {
-		b.Bookmark = decided(out)
+	if b := (reminder.Batch{Series: p.withdrawn()}); len(b.Series) > 0 {
+		return nil, errors.Join(failed, r.store.Apply(ctx, &b))
 	}
-	if err := r.store.Apply(ctx, &b); err != nil {
-		return nil, err
-	}
-	for i := range out {
-		r.met.put(&out[i])
-	}
-	return out, nil
+	return nil, failed
 }
 
-func (p *puts) put(ctx context.Context, m reminder.Reminder) (res reminder.PutResult, err error) {
-	lead, err := reminder.Check(&m, p.cat, p.now)
-	if err != nil {
-		return res, err
+// transient tells whether an error is no fault of a reminder's own.
+func transient(err error) bool {
+	var wrong *reminder.FieldError
+	return err != nil && !errors.As(err, &wrong)
+}
+
+// look checks a row, and finds what is kept under its key.
+func (p *puts) look(row *putRow) (err error) {
+	if row.lead, err = reminder.Check(&row.m, p.cat, p.now); err != nil {
+		return err
 	}
-	c := p.r.clock(p.cat, m.Service)
-	m.Created, m.Changed = p.now, p.now
-	id := m.Account + "\x00" + m.Key
-	s := p.seen[id]
-	if s == nil {
-		s, err = p.r.store.Find(m.Account, m.Key)
-		switch {
-		case errors.Is(err, reminder.ErrUnknown):
-			s = new(reminder.Series)
-		case err != nil:
-			return res, err
-		}
-		p.seen[id] = s
+	row.c = p.r.clock(p.cat, row.m.Service)
+	row.m.Created, row.m.Changed = p.now, p.now
+	id := row.m.Account + "\x00" + row.m.Key
+	if row.s = p.seen[id]; row.s != nil {
+		return nil
 	}
+	row.s, err = p.r.store.Find(row.m.Account, row.m.Key)
+	if errors.Is(err, reminder.ErrUnknown) {
+		row.s, err = new(reminder.Series), nil
+	}
+	if err == nil {
+		p.seen[id] = row.s
+	}
+	return err
+}
+
+// kept tells whether there is a reminder that the row is another say of.
+func (row *putRow) kept() bool { return !row.s.Created.IsZero() && row.s.State != reminder.Withdrawn }
+
+// foreign tells whether the reminder is of a service that whoever puts may not name.
+func (p *puts) foreign(row *putRow) bool { return row.kept() && p.may != nil && !p.may(row.s.Service) }
+
+// changes tells whether what is out of the reminder has to be taken back for the row.
+func (p *puts) changes(row *putRow) bool {
+	return row.kept() && !p.foreign(row) && !row.s.Same(&row.m, row.lead)
+}
+
+// put does what a row asks for, when what was out is taken back.
+func (p *puts) put(row *putRow) (res reminder.PutResult, err error) {
+	if row.err != nil {
+		return res, row.err
+	}
+	s, c := row.s, row.c
 	switch {
-	case !s.Created.IsZero() && s.State != reminder.Withdrawn && p.may != nil && !p.may(s.Service):
+	case p.foreign(row):
 		return res, &reminder.FieldError{Field: "key", Rule: "is that of a reminder of another service, which may not be named here"}
-	case s.Created.IsZero(), s.State == reminder.Withdrawn:
+	case !row.kept():
 		s.Created = time.Time{}
-		s.Set(m, lead, c, p.now)
+		s.Set(row.m, row.lead, c, p.now)
 		res.Status = reminder.PutCreated
-	case s.Same(&m, lead):
+	case s.Same(&row.m, row.lead):
 		res.Status = reminder.PutUnchanged
 		res.View = s.View(c)
 		return res, nil
 	default:
-		if res.Withdrawn, res.Leaving, err = p.r.recall(ctx, s, p.now); err != nil {
-			return reminder.PutResult{}, err
+		if x := p.recalls[s]; x != nil && !x.used {
+			if x.err != nil {
+				return res, x.err
+			}
+			res.Withdrawn, res.Leaving, x.used = x.withdrawn, x.leaving, true
+		} else if st := s.AtHand(); st != nil && st.State == reminder.Out {
+			res.Leaving = true // as the row before it in this batch was told
 		}
-		if s.Moves(&m, lead) {
+		if s.Moves(&row.m, row.lead) {
 			if res.Withdrawn {
 				s.Withdrawn()
 			}
-			s.Set(m, lead, c, p.now)
+			s.Set(row.m, row.lead, c, p.now)
 			res.Status = reminder.PutMoved
 		} else {
-			s.Change(m, res.Withdrawn, c, p.now)
+			s.Change(row.m, res.Withdrawn, c, p.now)
 			res.Status = reminder.PutChanged
 		}
 	}
@@ -137,44 +200,14 @@ func (p *puts) put(ctx context.Context, m reminder.Reminder) (res reminder.PutRe
 	return res, nil
 }
 
-// recall takes back what of a series is in the gateway's queue. leaving: it could not.
-//
-// REQUIRES: the series is held.
-func (r *Reminders) recall(ctx context.Context, s *reminder.Series, now time.Time) (withdrawn, leaving bool, err error) {
-	st := s.AtHand()
-	if s.State != reminder.Pending || st == nil {
-		return false, false, nil
-	}
-	due := !s.Next.After(now)
-	if st.State == reminder.Coming && !due {
-		return false, false, nil
-	}
-	g, err := r.carrying()
-	if err != nil {
-		return false, false, err
-	}
-	if st.State == reminder.Coming {
-		// It may have been handed over by a process that ended before it wrote that down.
-		id, has, err := g.SubmittedAs(ctx, s.Account, s.Once())
-		switch {
-		case errors.Is(err, gateway.ErrNoAccount), err == nil && !has:
-			return false, false, nil
-		case err != nil:
-			return false, false, fmt.Errorf("asking what was sent of it: %w", err)
+// withdrawn are those to be written whose message was taken back.
+func (p *puts) withdrawn() (list []*reminder.Series) {
+	for _, s := range p.all {
+		if x := p.recalls[s]; x != nil && x.withdrawn {
+			list = append(list, s)
 		}
-		s.Submitted(uint64(id), r.clock(r.o.Catalogue(), s.Service), now)
 	}
-	withdrawn, err = g.Withdraw(ctx, s.Account, queue.ID(st.Message))
-	switch {
-	case errors.Is(err, queue.ErrUnknown):
-		return false, false, nil // so long ago that the queue does not know it
-	case err != nil:
-		return false, false, fmt.Errorf("taking back what waits of it: %w", err)
-	}
-	if withdrawn {
-		r.met.withdrawn.Inc()
-	}
-	return withdrawn, !withdrawn, nil
+	return list
 }
 
 // Delete ends a reminder and returns when that is on disk. One that is over already stays
@@ -191,9 +224,11 @@ func (r *Reminders) Delete(ctx context.Context, account, key, by string) (res re
 		return res, err
 	}
 	now := r.o.Now()
-	if res.Withdrawn, res.Leaving, err = r.recall(ctx, s, now); err != nil {
-		return reminder.DeleteResult{}, err
+	x := &recall{s: s}
+	if err := r.takeBack(ctx, []*recall{x}, true, now); err != nil {
+		return res, err
 	}
+	res.Withdrawn, res.Leaving = x.withdrawn, x.leaving
 	s.Delete(res.Withdrawn, r.clock(r.o.Catalogue(), s.Service), now)
 	s.By, s.Changed = by, now
 	if err := r.store.Apply(ctx, &reminder.Batch{Series: []*reminder.Series{s}}); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"masar/gateway"
@@ -25,12 +26,13 @@ const (
 // sending is what the sending goroutine keeps from turn to turn.
 type sending struct {
 	due     []reminder.Due
-	again   bool // some were put back: somebody else had them
+	again   bool // some were put back: somebody else had them, or their next step is due
 	held    []uint64
 	batch   reminder.Batch
 	notices []gateway.Notice
 	out     []gateway.Submitted
 	of      []*reminder.Series // of notices
+	recalls []*recall
 	swept   time.Time
 	silence // of errors
 }
@@ -135,7 +137,8 @@ func (r *Reminders) deal(ctx context.Context, now time.Time) (sent int, err erro
 	}
 	clear(w.notices)
 	clear(w.of)
-	w.notices, w.of, w.batch = w.notices[:0], w.of[:0], reminder.Batch{Series: w.batch.Series[:0]}
+	clear(w.recalls)
+	w.notices, w.of, w.recalls, w.batch = w.notices[:0], w.of[:0], w.recalls[:0], reminder.Batch{Series: w.batch.Series[:0]}
 	cat := r.o.Catalogue()
 	for i := range w.due {
 		d := &w.due[i]
@@ -152,49 +155,68 @@ func (r *Reminders) deal(ctx context.Context, now time.Time) (sent int, err erro
 		case err != nil:
 			return 0, err
 		}
-		if err := r.act(ctx, g, cat, s, now); err != nil {
-			return 0, err
-		}
+		r.act(ctx, cat, s, now)
 	}
+	// What is in the queue, or was taken back from it, is written down, also when Close has
+	// been called meanwhile.
+	whole := context.WithoutCancel(ctx)
+	failed := r.superseded(whole, cat, now)
 	if len(w.notices) > 0 {
-		if sent, err = r.hand(ctx, g, cat, now); err != nil {
-			return sent, err
+		var no error
+		if sent, no = r.hand(ctx, g, cat, now); no != nil {
+			w.batch.Series = slices.DeleteFunc(w.batch.Series, func(s *reminder.Series) bool { return slices.Contains(w.of, s) })
+			failed = errors.Join(failed, no)
 		}
 	}
-	// What is in the queue is written down, also when Close has been called meanwhile.
-	if err := r.store.Apply(context.WithoutCancel(ctx), &w.batch); err != nil {
-		return sent, err
+	if err := r.store.Apply(whole, &w.batch); err != nil {
+		return sent, errors.Join(failed, err)
 	}
 	r.met.unreached.Add(float64(len(w.batch.Unreached)))
-	return sent, nil
+	for _, s := range w.batch.Series {
+		if !s.Next.After(now) { // another step of it, in the same second
+			r.store.Again(&reminder.Due{ID: s.ID, At: s.Next})
+			w.again = true
+		}
+	}
+	return sent, failed
 }
 
-// act does with one series what is due; what is to be sent is only made ready.
-func (r *Reminders) act(ctx context.Context, g Carrying, cat *service.Catalogue, s *reminder.Series, now time.Time) error {
+// superseded takes back what is out while the next step's day has come. What fails is left
+// as it is, and comes again.
+func (r *Reminders) superseded(ctx context.Context, cat *service.Catalogue, now time.Time) error {
+	w := &r.work
+	if len(w.recalls) == 0 {
+		return nil
+	}
+	err := r.takeBack(ctx, w.recalls, false, now)
+	for _, x := range w.recalls {
+		if x.err == nil {
+			x.s.Recalled(x.withdrawn, r.clock(cat, x.s.Service), now)
+			w.batch.Series = append(w.batch.Series, x.s)
+		}
+	}
+	return err
+}
+
+// act does with one series what is due; what is to be sent, or taken back, is only made ready.
+func (r *Reminders) act(ctx context.Context, cat *service.Catalogue, s *reminder.Series, now time.Time) {
 	w, c := &r.work, r.clock(cat, s.Service)
 	switch s.Act(c, now) {
 	case reminder.Rest:
-		if !s.Next.After(now) { // its moment is past and nothing is to be done: an end will come
-			s.Rest(c)
-			w.batch.Series = append(w.batch.Series, s)
+		if s.Next.After(now) {
+			return
 		}
-		return nil
+		s.Rest(c) // its moment is past and nothing is to be done: an end will come
 	case reminder.Discard:
 		w.batch.Discard = append(w.batch.Discard, s)
-		return nil
+		return
 	case reminder.Finish:
 		if step := s.Step; s.Finished(c, now) {
 			w.batch.Unreached = append(w.batch.Unreached, s.Missing(step, c, now))
 		}
 	case reminder.Recall:
-		withdrawn, err := g.Withdraw(ctx, s.Account, queue.ID(s.AtHand().Message))
-		if err != nil && !errors.Is(err, queue.ErrUnknown) {
-			return err
-		}
-		if withdrawn {
-			r.met.withdrawn.Inc()
-		}
-		s.Recalled(withdrawn, c, now)
+		w.recalls = append(w.recalls, &recall{s: s})
+		return
 	case reminder.Send:
 		if !s.Ready(c, now) {
 			r.met.held.Inc()
@@ -211,7 +233,6 @@ func (r *Reminders) act(ctx context.Context, g Carrying, cat *service.Catalogue,
 		}
 	}
 	w.batch.Series = append(w.batch.Series, s)
-	return nil
 }
 
 // hand gives the notices to the gateway and writes into their series what became of them.

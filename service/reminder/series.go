@@ -218,6 +218,12 @@ func (s *Series) Ready(c *Clock, now time.Time) bool {
 	return true
 }
 
+// Begun tells whether the step at hand may have been handed over already, by a process that
+// ended before it wrote that down: it is due, or was when the hours were others.
+func (s *Series) Begun(c *Clock, now time.Time) bool {
+	return !s.Next.After(now) || s.Step < len(s.Steps) && c.Today(now).Compare(s.day(s.Step)) >= 0
+}
+
 // Postpone leaves the step at hand, which is due, for a moment: the gateway has no room.
 // No try is counted, and Due stays what it was.
 func (s *Series) Postpone(until time.Time) { s.Next = until.Truncate(time.Second).Add(time.Second) }
