@@ -63,7 +63,8 @@ type CampaignView struct {
 	Uploaded string         `json:"uploaded_by,omitempty" doc:"who brought its file; absent: there is none"`
 	Released string         `json:"released_by,omitempty"`
 	Stopper  string         `json:"stopped_by,omitempty"`
-	Halt     string         `json:"halt,omitempty" doc:"that holds its messages: GET /v1/halts"`
+	Halt     string         `json:"halt,omitempty" doc:"its own, while it is paused, or stopped and not over: GET /v1/halts"`
+	HeldBy   []CampaignHeld `json:"held_by,omitempty" doc:"every halt in force that holds its messages, or would; its own included, those of a carrier not"`
 	Counts   CampaignCounts `json:"counts"`
 	Needs    bool           `json:"needs_release,omitempty" doc:"a second person has to release it before it starts"`
 	Checked  int64          `json:"rows_checked,omitempty" doc:"by the check that is under way"`
@@ -76,6 +77,15 @@ type CampaignView struct {
 	Tested   *time.Time     `json:"tested,omitempty"`
 	Started  *time.Time     `json:"started,omitempty"`
 	Ended    *time.Time     `json:"ended,omitempty" doc:"when the last end of the last row was known"`
+}
+
+// CampaignHeld is a halt that a campaign's messages wait for.
+type CampaignHeld struct {
+	ID     string    `json:"id"`
+	Scope  HaltScope `json:"scope"`
+	Since  time.Time `json:"since"`
+	By     string    `json:"by,omitempty" doc:"absent: the halt is none that the caller may see"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 // CampaignCounts says what became of the rows. rows is the sum of bad, duplicate, left,
@@ -146,6 +156,24 @@ func campaignView(c *campaign.View) CampaignView {
 		for _, e := range k.Errors {
 			v.Check.Errors = append(v.Check.Errors, CampaignError{e.Row, e.Field, e.Rule})
 		}
+	}
+	return v
+}
+
+// campaignHeld is campaignView with the halts that hold the campaign.
+func (f *face) campaignHeld(ctx context.Context, k *campaign.View) CampaignView {
+	v := campaignView(k)
+	if f.opt.Halts == nil || k.Over() {
+		return v
+	}
+	c := from(ctx)
+	for _, h := range f.opt.Halts.HaltsOver(k.Account, k.Service, queue.Job{Kind: queue.CampaignJob, Number: k.ID}) {
+		row := haltRow(&h)
+		held := CampaignHeld{ID: row.ID, Scope: row.Scope, Since: row.Since}
+		if f.seesHalt(ctx, c, &h) {
+			held.By, held.Reason = row.By, row.Reason
+		}
+		v.HeldBy = append(v.HeldBy, held)
 	}
 	return v
 }
@@ -304,7 +332,7 @@ func (f *face) viewed(ctx context.Context, r Campaigns, id uint64) (CampaignView
 	if err != nil {
 		return CampaignView{}, campaignProblem(err)
 	}
-	return campaignView(&k), nil
+	return f.campaignHeld(ctx, &k), nil
 }
 
 type campaignOutput struct {
@@ -383,7 +411,7 @@ func (f *face) listCampaigns(ctx context.Context, in *struct {
 	for i := range all {
 		k := &all[i]
 		if c.seesCampaign(k) && (in.Account == "" || k.Account == in.Account) && (in.Service == "" || k.Service == in.Service) && (in.State == "" || k.State.String() == in.State) {
-			out.Body.Campaigns = append(out.Body.Campaigns, campaignView(k))
+			out.Body.Campaigns = append(out.Body.Campaigns, f.campaignHeld(ctx, k))
 		}
 	}
 	return out, nil
@@ -394,7 +422,7 @@ func (f *face) getCampaign(ctx context.Context, in *CampaignPath) (*struct{ Body
 	if err != nil {
 		return nil, err
 	}
-	return &struct{ Body CampaignView }{campaignView(k)}, nil
+	return &struct{ Body CampaignView }{f.campaignHeld(ctx, k)}, nil
 }
 
 func (f *face) deleteCampaign(ctx context.Context, in *CampaignPath) (*none, error) {

@@ -430,3 +430,34 @@ func TestALongReportOutlivesTheServersOwnTime(t *testing.T) {
 		}
 	}
 }
+
+// TestAKeySeesTheHaltsOfItsCampaignsAndWhatElseHoldsThem: by whom and why only of halts that
+// it may see.
+func TestAKeySeesTheHaltsOfItsCampaignsAndWhatElseHoldsThem(t *testing.T) {
+	s := newSite(t)
+	k := s.checked("agency", campaignHeader+"0501111111,a,5\n")
+	path := fmt.Sprintf("/v1/campaigns/%d", k.ID)
+	if got := answered[CampaignView](s.as("agency", "GET", path, nil).want(200)); got.HeldBy != nil {
+		t.Errorf("nothing holds it: %+v", got.HeldBy)
+	}
+	s.act("agency", k.ID, "start").want(200)
+	s.act("agency", k.ID, "pause").want(200)
+	all := answered[HaltAnswer](s.as("watch", "POST", "/v1/halts", HaltRequest{HaltScope: HaltScope{All: true}, Reason: "a secret"}).want(200)).Halt.ID
+	own := answered[CampaignView](s.as("agency", "GET", path, nil).want(200))
+	if len(own.HeldBy) != 2 || own.HeldBy[0].ID != own.Halt || own.HeldBy[0].Reason != fmt.Sprintf("campaign %d is paused", k.ID) || own.HeldBy[0].Scope != (HaltScope{Campaign: k.ID}) {
+		t.Fatalf("%+v", own.HeldBy)
+	}
+	if h := own.HeldBy[1]; h.ID != all || !h.Scope.All || h.Since.IsZero() || h.By != "" || h.Reason != "" {
+		t.Errorf("%+v", h)
+	}
+	if h := answered[CampaignView](s.as("admin", "GET", path, nil).want(200)).HeldBy; len(h) != 2 || h[1].By != "watch" || h[1].Reason != "a secret" {
+		t.Errorf("the operator sees %+v", h)
+	}
+	type list struct{ Halts []HaltRow }
+	for partner, want := range map[string]int{"agency": 1, "rival": 0, "watch": 2} {
+		if got := answered[list](s.as(partner, "GET", "/v1/halts", nil).want(200)); len(got.Halts) != want || want == 1 && got.Halts[0].ID != own.Halt {
+			t.Errorf("%s sees %+v", partner, got.Halts)
+		}
+	}
+	s.as("rival", "POST", "/v1/halts/"+own.Halt+"/resume", nil).wantProblem(404)
+}

@@ -59,7 +59,7 @@ func (f *face) uploadCampaign(ctx context.Context, in *struct {
 	body.rc.SetWriteDeadline(time.Now().Add(writeWait))
 	switch {
 	case err == nil:
-		return &struct{ Body CampaignView }{campaignView(&done)}, nil
+		return &struct{ Body CampaignView }{f.campaignHeld(ctx, &done)}, nil
 	case body.failed != nil:
 		return nil, readProblem(body.failed, large)
 	case errors.Is(err, campaign.ErrTooLarge):

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"masar/gateway"
+	"masar/queue"
 	"masar/service/campaign"
 )
 
@@ -19,6 +20,7 @@ import (
 type Halts interface {
 	Halt(ctx context.Context, s gateway.Scope, by, reason string) (gateway.Halt, error)
 	Halts() []gateway.Halt
+	HaltsOver(account, service string, job queue.Job) []gateway.Halt
 	Resume(ctx context.Context, id, by string) (gateway.Halt, error)
 	CancelHalted(ctx context.Context, id, by string) (cancelled int64, err error)
 	CountScope(ctx context.Context, s gateway.Scope, since time.Time) (gateway.HaltCount, error)
@@ -152,6 +154,19 @@ func (c *caller) seesHalt(h *gateway.Halt) bool {
 	return (c.account == "" || h.Scope.Account == c.account) && (c.services == nil || c.may(h.Scope.Service))
 }
 
+// seesHalt tells whether a caller may know of a halt: it reaches no further than he does, or
+// no further than a campaign of his.
+func (f *face) seesHalt(ctx context.Context, c *caller, h *gateway.Halt) bool {
+	if c.seesHalt(h) {
+		return true
+	}
+	if h.Scope.Campaign == 0 || f.opt.Campaigns == nil {
+		return false
+	}
+	k, err := f.opt.Campaigns.Get(ctx, h.Scope.Campaign)
+	return err == nil && c.seesCampaign(&k)
+}
+
 // mayEnd refuses a key what the gateway's operator has halted.
 func (c *caller) mayEnd(h *gateway.Halt) error {
 	if c.scopes&scopeOperator == 0 && ofOperator(h.By) {
@@ -246,7 +261,7 @@ func (f *face) getHalts(ctx context.Context, _ *none) (*struct {
 	out.Body.Halts = []*HaltRow{}
 	all := h.Halts()
 	for i := range all {
-		if c.seesHalt(&all[i]) {
+		if f.seesHalt(ctx, c, &all[i]) {
 			out.Body.Halts = append(out.Body.Halts, haltRow(&all[i]))
 		}
 	}
@@ -262,10 +277,10 @@ type haltInput struct {
 var errNoHalt = problem(http.StatusNotFound, "no such halt is in force: GET /v1/halts")
 
 // haltOf is the halt that a request names, where the caller may see it.
-func haltOf(h Halts, c *caller, id string) (*gateway.Halt, error) {
+func (f *face) haltOf(ctx context.Context, h Halts, c *caller, id string) (*gateway.Halt, error) {
 	all := h.Halts()
 	for i := range all {
-		if all[i].ID == id && c.seesHalt(&all[i]) {
+		if all[i].ID == id && f.seesHalt(ctx, c, &all[i]) {
 			return &all[i], nil
 		}
 	}
@@ -286,7 +301,7 @@ func (f *face) cancelHalted(ctx context.Context, in *haltInput) (*answer[HaltAns
 			return HaltAnswer{}, err
 		}
 		out := HaltAnswer{Cancelled: &n}
-		if now, err := haltOf(h, from(ctx), in.ID); err == nil { // resumed meanwhile otherwise
+		if now, err := f.haltOf(ctx, h, from(ctx), in.ID); err == nil { // resumed meanwhile otherwise
 			out.Halt = haltRow(now)
 		}
 		return out, nil
@@ -304,7 +319,7 @@ func (f *face) endHalt(ctx context.Context, in *haltInput, operation string, do 
 		q = *in.Body
 	}
 	if q.DryRun {
-		was, err := haltOf(h, c, in.ID)
+		was, err := f.haltOf(ctx, h, c, in.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -321,7 +336,7 @@ func (f *face) endHalt(ctx context.Context, in *haltInput, operation string, do 
 	}
 	ask := repeatable{key: in.Key, operation: operation, asked: []any{in.ID, q}, harmless: true}
 	return repeat(ctx, f.api, c, ask, func(ctx context.Context) (HaltAnswer, error) {
-		was, err := haltOf(h, c, in.ID)
+		was, err := f.haltOf(ctx, h, c, in.ID)
 		if err == nil {
 			err = c.mayEnd(was)
 		}

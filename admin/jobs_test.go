@@ -106,6 +106,16 @@ func (g *fakeGateway) Halts() []gateway.Halt {
 	return append([]gateway.Halt(nil), g.halts...)
 }
 
+func (g *fakeGateway) HaltsOver(account, service string, job queue.Job) []gateway.Halt {
+	var over []gateway.Halt
+	for _, h := range g.Halts() {
+		if s := h.Scope; s.All || s.Account == account || s.Service == service || s.Campaign == job.Number {
+			over = append(over, h)
+		}
+	}
+	return over
+}
+
 func (g *fakeGateway) Resume(_ context.Context, id, _ string) (gateway.Halt, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

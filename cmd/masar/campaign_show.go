@@ -86,6 +86,11 @@ func campaignProgress(c *admin.CampaignView) string {
 	if pace := paceSays(c); pace != "" {
 		says = append(says, pace)
 	}
+	for i := range c.HeldBy {
+		if h := &c.HeldBy[i]; h.ID != c.Halt {
+			says = append(says, "held by "+h.ID+" ("+scopeText(&h.Scope)+")")
+		}
+	}
 	return strings.Join(says, ", ")
 }
 
@@ -97,6 +102,11 @@ func showCampaign(w io.Writer, c *admin.CampaignView) {
 		state += ": " + c.Why
 	}
 	fmt.Fprintf(w, "state\t%s\n", state)
+	for i := range c.HeldBy {
+		if h := &c.HeldBy[i]; h.ID != c.Halt {
+			fmt.Fprintf(w, "held by\t%s\n", heldText(h))
+		}
+	}
 	for _, did := range []struct {
 		what, who string
 		when      *time.Time
@@ -150,6 +160,18 @@ func showCampaign(w io.Writer, c *admin.CampaignView) {
 	if next := nextSteps(c); next != "" {
 		fmt.Fprintf(w, "\nnext\t%s\n", next)
 	}
+}
+
+// heldText is a halt that is not the campaign's own.
+func heldText(h *admin.CampaignHeld) string {
+	says := fmt.Sprintf("%s, %s, since %s", h.ID, scopeText(&h.Scope), moment(h.Since))
+	if h.By != "" {
+		says += " by " + h.By
+	}
+	if h.Reason != "" {
+		says += ": " + h.Reason
+	}
+	return says
 }
 
 // paceSays is how fast a campaign goes; empty where nothing can be said of that.

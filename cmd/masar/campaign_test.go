@@ -29,13 +29,17 @@ func TestACampaignIsRunByHand(t *testing.T) {
 	running := released
 	running.State, running.Started, running.Rate, running.Left, running.Progress = "running", moment(5), 393.4, seconds(9.2), 0.25
 	running.Counts = admin.CampaignCounts{Rows: 5003, Bad: 2, Duplicate: 1, Left: 3500, Refused: 100, Accepted: 1400, Waiting: 250, Parts: 2800, Refusals: map[string]int64{"blocked": 99, "not_enrolled": 1}, Ended: map[string]int64{"DELIVRD": 1130, "UNDELIV": 20}}
+	running.HeldBy = []admin.CampaignHeld{{ID: "h1", Scope: admin.HaltScope{Agency: "civil-defence"}, Since: at(5), By: "cli:ali", Reason: "a wrong text"}}
 	paused := running
 	paused.State, paused.Why, paused.Halt, paused.Left = "paused", "paused by cli:sara", "h2", nil
+	paused.HeldBy = []admin.CampaignHeld{{ID: "h1", Scope: admin.HaltScope{All: true}, Since: at(5)}, {ID: "h2", Scope: admin.HaltScope{Campaign: 7}, Since: at(5), By: "cli:sara", Reason: "campaign 7 is paused"}}
 	done := running
+	done.HeldBy = nil
 	done.State, done.Ended, done.Left, done.Progress = "done", moment(6), nil, 1
 	done.Counts = admin.CampaignCounts{Rows: 5003, Bad: 2, Duplicate: 1, Refused: 100, Accepted: 4900, Parts: 9800, Refusals: running.Counts.Refusals, Ended: map[string]int64{"DELIVRD": 4880, "UNDELIV": 20}}
 	stopped := paused
 	stopped.State, stopped.Why, stopped.Stopper, stopped.Ended, stopped.Counts.Left, stopped.Counts.Stopped = "stopped", "", "cli:sara", moment(7), 0, 3500
+	stopped.HeldBy = nil
 	stopped.Counts.Waiting, stopped.Counts.Ended = 0, map[string]int64{"DELETED": 250, "DELIVRD": 1130, "UNDELIV": 20}
 	broken := checking
 	broken.State, broken.Why = "failed", "the rows of the file cannot be read"
