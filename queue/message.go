@@ -128,7 +128,7 @@ type Message struct {
 	Priority           uint8 // priority_flag as written
 	RegisteredDelivery uint8
 	DataCoding         uint8
-	Body               []byte // short_message or message_payload as submitted, UDH included; may be empty once sent
+	Body               []byte // short_message or message_payload as submitted, UDH included; empty once sent, but for Kept
 	TLVs               []byte // the client's TLVs but for message_payload, as wire octets
 
 	Origin Origin // who hears of it: session for receipts in order, memory only
@@ -136,11 +136,17 @@ type Message struct {
 	// Progress, changed by the claim's owner and kept by the next step.
 	Tries   uint8      // temporary failures so far
 	Attempt uint8      // number of the latest attempt; 0: never split
-	Barred  uint16     // bits of carriers in the group that gave a final refusal ("elsewhere")
+	Barred  uint16     // bits of carriers in the group that gave a final refusal ("elsewhere"), or failed it (Reroute)
 	LastErr pdu.Status // the latest refusal
 	Answers []PartInfo // answered parts of the latest attempt of several parts
 	Text    []byte     // up to 20 characters of the text, UTF-8, for the client's receipt
 	Marker  string     // name of the marker that made it free to its receiver
+
+	// Kept is the number of the group whose carriers Barred names, of a message that may go
+	// out again when its receipt says that it failed: its Body stays with it once it is sent.
+	// Zero: it may not.
+	Kept     uint16
+	Reroutes uint8 // how often it has gone out again for that (Reroute)
 
 	// Memory only: when the rules for its number were last asked. Zero: not in this process.
 	Checked uint64 // service.Registry.Version of Dest before that

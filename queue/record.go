@@ -50,8 +50,10 @@ const messageFlags = flagShown | flagDue | flagWritten | flagService | flagBody 
 const (
 	moreJob       uint64 = 1 << iota // Job
 	moreUncertain                    // all there is of it
+	moreKept                         // Kept
+	moreReroutes                     // Reroutes
 
-	moreFlags = moreJob | moreUncertain
+	moreFlags = moreJob | moreUncertain | moreKept | moreReroutes
 )
 
 // Flags of a delivery's record.
@@ -134,6 +136,12 @@ func AppendMessageWithout(dst []byte, m *Message, w Without) []byte {
 	if m.Uncertain {
 		more |= moreUncertain
 	}
+	if m.Kept != 0 && w&WithoutBody == 0 {
+		more |= moreKept
+	}
+	if m.Reroutes != 0 {
+		more |= moreReroutes
+	}
 	if more != 0 {
 		flags |= flagMore
 	}
@@ -179,6 +187,12 @@ func AppendMessageWithout(dst []byte, m *Message, w Without) []byte {
 		dst = binary.AppendUvarint(dst, more)
 		if more&moreJob != 0 {
 			dst = appendJob(dst, m.Job)
+		}
+		if more&moreKept != 0 {
+			dst = binary.BigEndian.AppendUint16(dst, m.Kept)
+		}
+		if more&moreReroutes != 0 {
+			dst = append(dst, m.Reroutes)
 		}
 	}
 	if flags&flagBody != 0 {
@@ -280,6 +294,12 @@ func (r *recordReader) more(m *Message) {
 	m.Uncertain = flags&moreUncertain != 0
 	if flags&moreJob != 0 {
 		m.Job = r.job()
+	}
+	if flags&moreKept != 0 {
+		m.Kept = r.uint16()
+	}
+	if flags&moreReroutes != 0 {
+		m.Reroutes = r.octet()
 	}
 }
 

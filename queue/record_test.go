@@ -3,6 +3,7 @@ package queue
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -24,6 +25,7 @@ func sample(n uint64) *Message {
 		Template: text(16), Marker: text(20), Person: [16]byte{byte(n), 1, 15: 2},
 		Personal: n%3 == 0, System: n%5 == 0, Stretch: n%7 == 0, Uncertain: n%4 == 0,
 		Body: octets(65535), TLVs: octets(300), Text: octets(80),
+		Kept: uint16(n), Reroutes: uint8(n % 3),
 		Job:   Job{Kind: CampaignJob, Number: r.Uint64(), Item: uint64(r.Uint32())},
 		Tries: 3, Attempt: 4, Barred: 5, LastErr: pdu.Status(r.Uint32()), Extra: octets(20),
 	}
@@ -111,7 +113,7 @@ func TestHistoryHasNoBodyAndNoText(t *testing.T) {
 	if !reflect.DeepEqual(f, want) {
 		t.Errorf("facts %+v, want %+v", f, want)
 	}
-	m.Body, m.Text, m.TLVs, m.Answers = nil, nil, nil, nil
+	m.Body, m.Kept, m.Text, m.TLVs, m.Answers = nil, 0, nil, nil, nil
 	if !reflect.DeepEqual(&got, m) {
 		t.Errorf("message %+v, want %+v", got, m)
 	}
@@ -144,7 +146,7 @@ func TestFieldsThisProgramDoesNotKnowAreRefused(t *testing.T) {
 		t.Fatalf("the record ends in %x, want %x", b[len(b)-len(tail):], tail)
 	}
 	b[at] |= byte(moreFlags + 1)
-	if err := DecodeMessage(b, new(Message)); !errors.Is(err, ErrRecord) || !strings.Contains(err.Error(), "unknown flags 4") {
+	if err := DecodeMessage(b, new(Message)); !errors.Is(err, ErrRecord) || !strings.Contains(err.Error(), fmt.Sprintf("unknown flags %x", moreFlags+1)) {
 		t.Errorf("a further field: %v", err)
 	}
 	b[at] = 0 // announced, and none there: what remains is somebody else's
@@ -214,7 +216,7 @@ func FuzzDecodeFacts(f *testing.F) {
 		if at, err := FactsEnded(b); err != nil || at != facts.Ended {
 			t.Fatalf("FactsEnded: %v, %v, want %v", at, err, facts.Ended)
 		}
-		m.Body, m.Text, m.TLVs, m.Answers = nil, nil, nil, nil
+		m.Body, m.Kept, m.Text, m.TLVs, m.Answers = nil, 0, nil, nil, nil
 		if err := DecodeFacts(AppendFacts(nil, &facts, &m), &again, &m2); err != nil || !reflect.DeepEqual(facts, again) || !reflect.DeepEqual(m, m2) {
 			t.Fatalf("%v\nread     %+v %+v\nreread   %+v %+v", err, facts, m, again, m2)
 		}

@@ -67,6 +67,16 @@ type (
 		Info PartInfo
 	}
 
+	// Reroute lets a sent message go out again, after the receipt of a part has said that it
+	// failed: to the tail of a lane, as a new attempt, with Body and text as they were. Ref is
+	// that part, its Info with what the receipt said. Receipts of the attempt that failed find
+	// their parts still, and decide nothing. REQUIRES: Ref.M.Kept.
+	Reroute struct {
+		Ref    *Ref
+		Lane   Lane
+		Barred uint16 // M's from now on
+	}
+
 	// Final ends a message: to history, its receipt into the outbox. Exactly one of Claim.M
 	// and Ref is set; with Ref the message was sent.
 	Final struct {
@@ -125,6 +135,7 @@ func (*Wait) step()      {}
 func (*Sending) step()   {}
 func (*Part) step()      {}
 func (*Outcome) step()   {}
+func (*Reroute) step()   {}
 func (*Final) step()     {}
 func (*Deliver) step()   {}
 func (*Delivered) step() {}

@@ -144,6 +144,7 @@ type committer struct {
 	refund         map[roomKey]int64         // room that this batch gives back
 	fresh          []bool                    // which steps of the commit at hand are new Accepts
 	pending        map[queue.ID][]answered   // part rows written in this batch
+	kept           map[queue.ID]keptSent     // sent rows with a body written in this batch
 	sides          map[roomKey]int64         // what this batch adds to the side way
 	halts          map[roomKey]int64         // and how many of it are halted
 	parts          []answered                // scratch
@@ -284,7 +285,10 @@ func (c *committer) feed() {
 		switch e.kind {
 		case effEnd:
 			s.drop(e.it)
-		case effLane:
+		case effLane, effBack:
+			if e.kind == effBack {
+				s.unhold(e.it)
+			}
 			if l := s.arrive(e.it, e.lane, e.stamp); l.told != c.last|1 {
 				l.told = c.last | 1
 				c.toldL = append(c.toldL, l)
@@ -310,6 +314,7 @@ func (c *committer) settle() {
 	clear(c.finals)
 	clear(c.once)
 	clear(c.pending)
+	clear(c.kept)
 	if len(c.refund) > 0 {
 		in := &c.s.inbox
 		in.mu.Lock()

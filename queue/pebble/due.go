@@ -113,9 +113,19 @@ func (s *Store) overdueFrom(snap *pdb.Snapshot, from, to queue.ID, before queue.
 			err = parts.into(&whole)
 			parts.close()
 		}
+		gone := false
+		if err == nil && whole.m.Kept != 0 {
+			// It may have gone out again since the snapshot; grabbed, it does not.
+			v, err = get(s.db, idKey(nil, kindSent, id))
+			gone = v == nil
+		}
 		if err != nil {
 			s.ungrab(it)
 			return into, false, err
+		}
+		if gone {
+			s.ungrab(it)
+			continue
 		}
 		s.mu.Lock()
 		it.m, it.textMAC, it.sent = whole.m, whole.textMAC, &info
@@ -315,7 +325,7 @@ func (s *Store) expiredSide(ctx context.Context, snap *pdb.Snapshot, from queue.
 		}
 		if err != nil {
 			s.ungrab(it)
-			if errors.Is(err, queue.ErrUnknown) {
+			if errors.Is(err, queue.ErrUnknown) || errors.Is(err, queue.ErrClaimed) {
 				continue
 			}
 			return into, 0, err

@@ -14,6 +14,9 @@ func (c *committer) final(f *queue.Final) {
 		facts.Ended = c.now
 	}
 	if f.Ref != nil {
+		if c.overtaken(f.Ref.M, &f.Ref.Info) {
+			return
+		}
 		c.finalSent(f.Ref.M, &f.Ref.Info, f.Ref.TextMAC, &facts, true)
 		if facts.KeyID != 0 {
 			c.deliver(f.Deliver)
@@ -29,6 +32,9 @@ func (c *committer) final(f *queue.Final) {
 	if it.sent != nil { // overdue
 		it.state.Store(over)
 		c.effects = append(c.effects, effect{kind: effEnd, it: it})
+		if c.overtaken(m, it.sent) {
+			return
+		}
 		c.finalSent(m, it.sent, it.textMAC, &facts, false)
 		if facts.KeyID != 0 {
 			c.deliver(f.Deliver)
@@ -87,11 +93,7 @@ func (c *committer) dropParts(m *queue.Message, info *queue.PartInfo, awaited bo
 			return infos
 		}
 	}
-	parts := c.parts[:0]
-	c.must(c.s.eachPart(c.s.db, m.ID, func(p *answered) { parts = putPart(parts, p) }))
-	for i := range c.pending[m.ID] {
-		parts = putPart(parts, &c.pending[m.ID][i])
-	}
+	parts := c.partRows(m.ID, c.parts[:0])
 	delete(c.pending, m.ID)
 	for i := range parts {
 		p := &parts[i]
@@ -101,8 +103,21 @@ func (c *committer) dropParts(m *queue.Message, info *queue.PartInfo, awaited bo
 		}
 		infos = append(infos, p.PartInfo)
 	}
+	if info != nil && info.Of <= 1 { // its own part came behind those of its earlier attempts
+		copy(infos, infos[1:])
+		infos[len(infos)-1] = *info
+	}
 	c.parts, c.infos = parts, infos
 	return infos
+}
+
+// partRows appends the part rows of a message, those of this batch included, in order.
+func (c *committer) partRows(id queue.ID, parts []answered) []answered {
+	c.must(c.s.eachPart(c.s.db, id, func(p *answered) { parts = putPart(parts, p) }))
+	for i := range c.pending[id] {
+		parts = putPart(parts, &c.pending[id][i])
+	}
+	return parts
 }
 
 func (c *committer) uncorrelate(id queue.ID, p *queue.PartInfo) {

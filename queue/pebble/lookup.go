@@ -148,8 +148,8 @@ func (s *Store) view(r pdb.Reader, p place, id queue.ID) (v queue.View, err erro
 			return v, err
 		}
 		if info.Of <= 1 {
-			v.Parts = []queue.PartInfo{info}
-			return v, nil
+			v.Parts, err = s.attempts(r, v.M, info)
+			return v, err
 		}
 	default:
 		if err := queue.DecodeMessage(p.record, v.M); err != nil {
@@ -165,6 +165,15 @@ func (s *Store) view(r pdb.Reader, p place, id queue.ID) (v queue.View, err erro
 	}
 	err = s.eachPart(r, id, func(p *answered) { v.Parts = append(v.Parts, p.PartInfo) })
 	return v, err
+}
+
+// attempts are the parts of a sent message of one part: those of its earlier attempts, and
+// the one that it waits for.
+func (s *Store) attempts(r pdb.Reader, m *queue.Message, info queue.PartInfo) (parts []queue.PartInfo, err error) {
+	if m.Attempt > 1 {
+		err = s.eachPart(r, m.ID, func(p *answered) { parts = append(parts, p.PartInfo) })
+	}
+	return append(parts, info), err
 }
 
 // ByShown is queue.Store's. Only short ids are looked up: every other id a client sees
@@ -275,6 +284,9 @@ func (s *Store) fillWith(parts *partReader, it *item, p place) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.items[it.id] != it {
+		return queue.ErrClaimed // it was sent when it was grabbed, and is being rerouted
+	}
 	if p.stamp != 0 {
 		l := s.lanes[p.lane]
 		if l == nil {

@@ -136,6 +136,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		short:   make(map[uint32]uint64),
 		refund:  make(map[roomKey]int64),
 		pending: make(map[queue.ID][]answered),
+		kept:    make(map[queue.ID]keptSent),
 		sides:   make(map[roomKey]int64),
 		halts:   make(map[roomKey]int64),
 

@@ -83,21 +83,39 @@ func parsePart(v []byte, p *answered) error {
 }
 
 // A sent row is the keyed hash of the body, the one part (of several the one answered
-// last) and the record without body and answers.
+// last) and the record without answers, and without body unless that is kept.
 func appendSent(b []byte, textMAC uint64, p *queue.PartInfo, m *queue.Message) []byte {
 	b = queue.AppendPart(be.AppendUint64(b, textMAC), p)
-	return queue.AppendMessageWithout(b, m, queue.WithoutBody|queue.WithoutAnswers)
+	without := queue.WithoutBody | queue.WithoutAnswers
+	if m.Kept != 0 {
+		without = queue.WithoutAnswers
+	}
+	return queue.AppendMessageWithout(b, m, without)
 }
 
+// parseSent reads a sent row; m stays without Body.
 func parseSent(v []byte, p *queue.PartInfo, m *queue.Message) (textMAC uint64, err error) {
-	if len(v) < 8 {
-		return 0, fmt.Errorf("%w: sent, %d octets", errRow, len(v))
-	}
-	rest, err := queue.DecodePart(v[8:], p)
+	record, err := sentRecord(v, p)
 	if err != nil {
 		return 0, err
 	}
-	return be.Uint64(v), queue.DecodeMessage(rest, m)
+	return be.Uint64(v), queue.DecodeMessageHead(record, m)
+}
+
+// parseKept is parseSent with the Body, where it is kept.
+func parseKept(v []byte, p *queue.PartInfo, m *queue.Message) (textMAC uint64, err error) {
+	record, err := sentRecord(v, p)
+	if err != nil {
+		return 0, err
+	}
+	return be.Uint64(v), queue.DecodeMessage(record, m)
+}
+
+func sentRecord(v []byte, p *queue.PartInfo) ([]byte, error) {
+	if len(v) < 8 {
+		return nil, fmt.Errorf("%w: sent, %d octets", errRow, len(v))
+	}
+	return queue.DecodePart(v[8:], p)
 }
 
 // state is the row of a lane or an outbox that start reads instead of its rows. It may

@@ -23,6 +23,7 @@ type effectKind uint8
 const (
 	effEnd     effectKind = iota // a claim's message left where it stood
 	effLane                      // a row entered a lane
+	effBack                      // a row of a message that was sent entered a lane
 	effAside                     // a row entered the side way
 	effOut                       // a delivery entered an outbox
 	effOutGone                   // one left
@@ -79,6 +80,15 @@ func valid(steps []queue.Step) error {
 			if t.Ref == nil || t.Ref.M == nil {
 				bad = "Outcome without a ref"
 			}
+		case *queue.Reroute:
+			switch {
+			case t.Ref == nil || t.Ref.M == nil:
+				bad = "Reroute without a ref"
+			case t.Ref.M.Kept == 0:
+				bad = "Reroute of a message whose body was not kept"
+			case t.Lane.Class >= queue.Classes:
+				bad = "Reroute into a lane of an unknown class"
+			}
 		case *queue.Deliver:
 			if t.Delivery == nil && t.MO == nil {
 				bad = "Deliver of nothing"
@@ -132,6 +142,8 @@ func (c *committer) apply(steps []queue.Step) {
 			c.sending(t)
 		case *queue.Outcome:
 			c.outcome(t)
+		case *queue.Reroute:
+			c.reroute(t)
 		case *queue.Unmatched:
 			c.unmatched(t)
 		case *queue.MOPart:
@@ -378,6 +390,9 @@ func (c *committer) sent(m *queue.Message, info *queue.PartInfo, mac uint64) {
 	c.v = appendSent(c.v[:0], mac, info, m)
 	c.set(idKey(c.k, kindSent, m.ID), c.v)
 	c.awaits.add(m.ID)
+	if m.Kept != 0 {
+		c.kept[m.ID] = keptSent{m, *info, mac}
+	}
 }
 
 func (c *committer) outcome(o *queue.Outcome) {

@@ -361,7 +361,7 @@ func (g *model) checkFind(f *record) {
 	case queue.Sent:
 		but = append(but, "Body")
 	case queue.Ended:
-		but = append(but, "Body", "TLVs", "Text")
+		but = append(but, "Body", "TLVs", "Text", "Kept")
 	}
 	if d := differences(v.M, f.m, but...); d != "" {
 		g.bad("Find(%v) at stage %d: message differs: %s", f.m.ID, f.stage, d)

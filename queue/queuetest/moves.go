@@ -208,6 +208,9 @@ func (g *model) partOne() {
 		p.Await, p.State, p.Deliver = false, pdu.StateAccepted, g.mayDeliver(f.m)
 	}
 	f.parts = append(f.parts, p.Info)
+	if p.Last {
+		f.claim.M.Kept = uint16(g.rng.IntN(2))
+	}
 	f.keep()
 	g.durable(p)
 	switch {
@@ -416,9 +419,27 @@ func (g *model) receiptOne() {
 		from[i] = o.Info
 		return
 	}
+	if f.m.Kept != 0 && g.rng.IntN(2) == 0 && f.m.Attempt < 200 {
+		g.rerouteOne(f, ref)
+		return
+	}
 	s := &queue.Final{Ref: ref, State: pdu.StateUndeliverable, Err: fmt.Sprint(g.moves), Carrier: p.Carrier, At: g.clock.at(), Deliver: g.mayDeliver(f.m)}
 	g.durable(s)
 	g.end(f, s.State, s.Err, s.At, s.Deliver)
+}
+
+// rerouteOne lets a sent message go out again behind its receipt.
+func (g *model) rerouteOne(f *record, ref *queue.Ref) {
+	s := g.reroute(ref, g.laneOf(f))
+	for i := range f.parts {
+		if f.parts[i].Part == ref.Info.Part {
+			f.parts[i] = ref.Info
+		}
+	}
+	g.durable(s)
+	f.m = rerouted(f.m)
+	f.older, f.parts, f.of = append(f.older, f.parts...), nil, 0
+	g.enter(f, s.Lane)
 }
 
 func (g *model) receiptOfNone() {

@@ -51,7 +51,7 @@ type test struct {
 // test itself when it cannot open; the suite closes what it opened.
 func Run(t *testing.T, open func(t *testing.T, e Env) queue.Store) {
 	for _, group := range [][]test{
-		acceptTests, jobTests, laneTests, claimTests, sideTests, haltedTests, partTests, finalTests, correlateTests, outboxTests,
+		acceptTests, jobTests, laneTests, claimTests, sideTests, haltedTests, partTests, finalTests, rerouteTests, correlateTests, outboxTests,
 		sweepTests, findTests, surveyTests, mobileTests, nameTests, roomTests, closeTests, cutTests, crowdTests, modelTests,
 	} {
 		for _, c := range group {
