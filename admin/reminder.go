@@ -25,7 +25,8 @@ type Reminders interface {
 	Get(ctx context.Context, account, key string) (reminder.View, error)
 	Due(ctx context.Context, q reminder.Query) (rows []reminder.DueRow, next string, err error)
 	Unreached(ctx context.Context, q reminder.UnreachedQuery) (rows []reminder.Unreached, next string, err error)
-	Move(ctx context.Context, account, service string, days int, by string) (moved int64, err error)
+	Move(ctx context.Context, account, service string, days int, by string) (reminder.MoveResult, error)
+	MoveDry(ctx context.Context, account, service string, days int) (reminder.MoveResult, error)
 	Import(ctx context.Context, im reminder.Import, src io.ReadSeeker, bad service.BadRows) (service.Bookmark, error)
 	BookmarkOf(ctx context.Context, job string) (service.Bookmark, error)
 }
@@ -470,14 +471,16 @@ func (f *face) moment(m *mistakes, field, written string, last bool) time.Time {
 // MoveRequest moves the dates of a service's reminders.
 type MoveRequest struct {
 	Service string `json:"service" minLength:"1" maxLength:"5" doc:"code of the catalogue"`
-	Days    int    `json:"days" minimum:"-3660" maximum:"3660" doc:"how many days later; below 0: earlier"`
+	Days    int    `json:"days" minimum:"-3650" maximum:"3650" doc:"how many days later; below 0: earlier"`
 	Account string `json:"account,omitempty" maxLength:"15" doc:"system_id they are sent under; absent: the key's"`
 	By      string `json:"by,omitempty" maxLength:"64" doc:"which clerk or user of the channel"`
+	DryRun  bool   `json:"dry_run,omitempty" doc:"say what would be moved, and change nothing"`
 }
 
 // Moved is what became of a move.
 type Moved struct {
-	Moved int64 `json:"moved" doc:"reminders that have another date now"`
+	Moved int64 `json:"moved" doc:"reminders that have another date now; with dry_run: that would have"`
+	Past  int64 `json:"past" doc:"those whose new date would be past: they stay as they were"`
 }
 
 func (f *face) moveReminders(ctx context.Context, in *struct {
@@ -505,9 +508,16 @@ func (f *face) moveReminders(ctx context.Context, in *struct {
 	if err := m.err(); err != nil {
 		return nil, err
 	}
+	if q.DryRun {
+		n, err := r.MoveDry(ctx, account, s.Code, q.Days)
+		if err != nil {
+			return nil, reminderProblem(err)
+		}
+		return &answer[Moved]{Body: Moved(n)}, nil
+	}
 	ask := repeatable{key: in.Key, operation: "move-reminders", asked: q, look: "GET /v1/reminders/{key} of one of them"}
 	return repeat(ctx, f.api, c, ask, func(ctx context.Context) (Moved, error) {
 		n, err := r.Move(ctx, account, s.Code, q.Days, by)
-		return Moved{n}, reminderProblem(err)
+		return Moved(n), reminderProblem(err)
 	}, func(_ context.Context, m Moved) (Moved, error) { return m, nil })
 }

@@ -282,6 +282,18 @@ func TestADecreeMovesAllDatesOfAServiceOnce(t *testing.T) {
 	move := func(headers ...string) *reply {
 		return s.as("agency", "POST", "/v1/reminders-move", MoveRequest{Service: "IDREN", Days: 30}, headers...)
 	}
+	for days, want := range map[int]Moved{30: {Moved: 3}, -3650: {Past: 3}} {
+		dry := MoveRequest{Service: "IDREN", Days: days, DryRun: true}
+		if m := answered[Moved](s.as("agency", "POST", "/v1/reminders-move", dry).want(200)); m != want {
+			t.Errorf("a dry run by %d days: %+v, want %+v", days, m, want)
+		}
+	}
+	if v := answered[ReminderView](s.as("agency", "GET", "/v1/reminders/k1", nil).want(200)); v.Gregorian != "2027-02-11" {
+		t.Errorf("a dry run has moved it: %+v", v)
+	}
+	if m := answered[Moved](s.as("agency", "POST", "/v1/reminders-move", MoveRequest{Service: "IDREN", Days: -3650}).want(200)); m != (Moved{Past: 3}) {
+		t.Errorf("into the past: %+v", m)
+	}
 	if m := answered[Moved](move("Idempotency-Key", "decree 7").want(200)); m.Moved != 3 {
 		t.Errorf("%+v", m)
 	}

@@ -18,42 +18,84 @@ const MaxMove = 3650
 
 // A moving is a Move under way.
 type moving struct {
-	m    reminder.Move // the mover's own; Reminders.mu where it ends
+	m    reminder.Move // the mover's own until done
 	err  error
-	done chan struct{} // closed by the mover
+	done chan struct{} // closed by the mover, when it is not in Reminders.moving any more
 }
 
 // Move shifts the dates of all an account's reminders of one service by days: an extension
-// by decree. It returns when all are moved; when ctx ends before, it goes on, also
-// after a restart. Reminders asked for since it began have their date already and are left
-// alone; those whose date has passed are moved as well, unless their new date has passed too.
-func (r *Reminders) Move(ctx context.Context, account, code string, days int, by string) (moved int64, err error) {
-	switch {
-	case r.o.Catalogue().Service(code) == nil:
-		return 0, &reminder.FieldError{Field: "service", Rule: fmt.Sprintf("%q is not in the catalogue", code)}
-	case days == 0 || days > MaxMove || days < -MaxMove:
-		return 0, &reminder.FieldError{Field: "days", Rule: fmt.Sprintf("%d is outside -%d to %d, or is nothing", days, MaxMove, MaxMove)}
+// by decree. It returns when all are moved; when ctx ends before, or Close is called, it goes
+// on, also after a restart. Reminders asked for since it began have their date already and
+// are left alone. Those whose date has passed are moved as well. One whose new date would be
+// past stays as it is, and is counted.
+func (r *Reminders) Move(ctx context.Context, account, code string, days int, by string) (reminder.MoveResult, error) {
+	m := reminder.Move{Account: account, Service: code, Days: days, By: by, Began: r.o.Now()}
+	if err := r.checkMove(&m); err != nil {
+		return reminder.MoveResult{}, err
 	}
 	if _, err := r.carrying(); err != nil {
-		return 0, err
+		return reminder.MoveResult{}, err
 	}
-	w := &moving{m: reminder.Move{Account: account, Service: code, Days: days, By: by, Began: r.o.Now()}, done: make(chan struct{})}
+	w := &moving{m: m, done: make(chan struct{})}
 	if err := r.store.Apply(ctx, &reminder.Batch{Move: &w.m}); err != nil {
-		return 0, err
+		return reminder.MoveResult{}, err
 	}
 	r.mu.Lock()
-	r.moving[w.m.ID] = w
+	closed := r.closed // then nobody is there any more to do it, or to say that it is not done
+	if !closed {
+		r.moving[w.m.ID] = w
+	}
 	r.mu.Unlock()
+	if closed {
+		return reminder.MoveResult{}, errNotStarted
+	}
 	select {
 	case r.moveNew <- struct{}{}:
 	default:
 	}
 	select {
 	case <-w.done:
-		return w.m.Moved, w.err
+		return w.m.MoveResult, w.err
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return reminder.MoveResult{}, ctx.Err()
 	}
+}
+
+// MoveDry says what Move would do, and changes nothing.
+func (r *Reminders) MoveDry(ctx context.Context, account, code string, days int) (reminder.MoveResult, error) {
+	m := reminder.Move{Account: account, Service: code, Days: days, Began: r.o.Now()}
+	if err := r.checkMove(&m); err != nil {
+		return reminder.MoveResult{}, err
+	}
+	c := r.clock(r.o.Catalogue(), code)
+	for !m.Over {
+		if err := ctx.Err(); err != nil {
+			return reminder.MoveResult{}, err
+		}
+		list, next, err := r.store.ToMove(&m, moveBatch)
+		if err != nil {
+			return reminder.MoveResult{}, err
+		}
+		for _, s := range list {
+			if _, past := m.To(s, c, m.Began); past {
+				m.Past++
+			} else {
+				m.Moved++
+			}
+		}
+		m.Next, m.Over = next, next == 0
+	}
+	return m.MoveResult, nil
+}
+
+func (r *Reminders) checkMove(m *reminder.Move) error {
+	switch {
+	case r.o.Catalogue().Service(m.Service) == nil:
+		return &reminder.FieldError{Field: "service", Rule: fmt.Sprintf("%q is not in the catalogue", m.Service)}
+	case m.Days == 0 || m.Days > MaxMove || m.Days < -MaxMove:
+		return &reminder.FieldError{Field: "days", Rule: fmt.Sprintf("%d is outside -%d to %d, or is nothing", m.Days, MaxMove, MaxMove)}
+	}
+	return nil
 }
 
 // underWay counts moves.
@@ -65,6 +107,7 @@ func (r *Reminders) underWay() int {
 
 // moveAll is a goroutine: it does one move after the other until ctx ends.
 func (r *Reminders) moveAll(ctx context.Context) {
+	defer r.leaveMoves()
 	for {
 		w := r.nextMove()
 		if w == nil {
@@ -77,9 +120,7 @@ func (r *Reminders) moveAll(ctx context.Context) {
 		}
 		began := time.Now()
 		err := r.moveOne(ctx, w)
-		if ctx.Err() != nil {
-			w.err = errNotStarted
-			close(w.done)
+		if err != nil && ctx.Err() != nil {
 			return // it stands on disk
 		}
 		if err != nil {
@@ -87,6 +128,7 @@ func (r *Reminders) moveAll(ctx context.Context) {
 				slog.Int64("moved", w.m.Moved), slog.Duration("in", troubled), slog.Any("err", err))
 			select {
 			case <-ctx.Done():
+				return
 			case <-time.After(troubled):
 			}
 			continue
@@ -95,7 +137,19 @@ func (r *Reminders) moveAll(ctx context.Context) {
 		delete(r.moving, w.m.ID)
 		r.mu.Unlock()
 		r.log.Info("dates were moved", slog.String("account", w.m.Account), slog.String("service", w.m.Service), slog.Int("days", w.m.Days),
-			slog.String("by", w.m.By), slog.Int64("moved", w.m.Moved), slog.Duration("took", time.Since(began)))
+			slog.String("by", w.m.By), slog.Int64("moved", w.m.Moved), slog.Int64("past", w.m.Past), slog.Duration("took", time.Since(began)))
+		close(w.done)
+	}
+}
+
+// leaveMoves tells all who wait for a move that it is not done. None comes in any more: Close
+// was called.
+func (r *Reminders) leaveMoves() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, w := range r.moving {
+		delete(r.moving, id)
+		w.err = errNotStarted
 		close(w.done)
 	}
 }
@@ -152,9 +206,8 @@ func (r *Reminders) moveThese(ctx context.Context, m *reminder.Move, list []*rem
 		case !m.Moves(s):
 			continue
 		}
-		to := s.Reminder
-		to.Expires = reminder.AddDays(s.Expires, m.Days)
-		if s.State == reminder.Expired && to.Expires.Compare(c.Today(now)) < 0 {
+		if _, past := m.To(s, c, now); past {
+			m.Past++
 			continue
 		}
 		moves = append(moves, &recall{s: s})
@@ -169,7 +222,7 @@ func (r *Reminders) moveThese(ctx context.Context, m *reminder.Move, list []*rem
 			x.s.Withdrawn()
 		}
 		to := x.s.Reminder
-		to.Expires = reminder.AddDays(to.Expires, m.Days)
+		to.Expires, _ = m.To(x.s, c, now)
 		x.s.Set(to, x.s.Leads(), c, now)
 		b.Series = append(b.Series, x.s)
 	}

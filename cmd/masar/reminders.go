@@ -285,8 +285,9 @@ func newRemindersMove() *cobra.Command {
 		Use:   "move --service CODE --days N",
 		Short: "Move the dates of all reminders of a service",
 		Long: `Moves every date of a service by so many days, as when a decree extends what they are about:
-what waits to be sent for an old date is taken back. Below 0 they come earlier.`,
-		Example: "  masar reminders move --service IDREN --days 90",
+what waits to be sent for an old date is taken back. Below 0 they come earlier. One whose new
+date would be past stays as it is, and is counted; --dry-run counts and moves none.`,
+		Example: "  masar reminders move --service IDREN --days 90 --dry-run",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if q.Service == "" || q.Days == 0 {
@@ -299,7 +300,18 @@ what waits to be sent for an old date is taken back. Below 0 they come earlier.`
 				return err
 			}
 			return p.print(cmd, got, func(w io.Writer) {
-				fmt.Fprintf(w, "moved\t%s of %s by %d days, in %s\n", whole(got.Moved), q.Service, q.Days, lasting(time.Since(began)))
+				did, past := "moved", "; %s would be past and stay as they were"
+				if q.DryRun {
+					did, past = "would move", "; %s would be past and would stay as they are"
+				}
+				fmt.Fprintf(w, "%s\t%s reminders of %s by %d days", did, whole(got.Moved), q.Service, q.Days)
+				if !q.DryRun {
+					fmt.Fprintf(w, ", in %s", lasting(time.Since(began)))
+				}
+				if got.Past > 0 {
+					fmt.Fprintf(w, past, whole(got.Past))
+				}
+				fmt.Fprintln(w)
 			})
 		},
 	}
@@ -307,6 +319,7 @@ what waits to be sent for an old date is taken back. Below 0 they come earlier.`
 	fl.SortFlags = false
 	fl.StringVar(&q.Service, "service", "", "code of the catalogue")
 	fl.IntVar(&q.Days, "days", 0, "how many days later; below 0: earlier")
+	fl.BoolVar(&q.DryRun, "dry-run", false, "count what would be moved, and move nothing")
 	registerAccount(cmd, &q.Account)
 	p.register(cmd)
 	f.registerAs(cmd)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	"masar/service"
 )
 
 // A Move shifts all dates of one service: an extension by decree. It goes through the
@@ -15,31 +17,38 @@ type Move struct {
 	By               string
 	Began            time.Time // series that were asked for, or changed, since are left alone
 	Next             uint64    // ID from which on series are still to be moved
-	Moved            int64
-	Over             bool // it goes from the disk
+	MoveResult                 // so far
+	Over             bool      // it goes from the disk
 }
 
+// moveVersion is that of a Move: the first did not count those that would be past.
+const moveVersion = 2
+
 func (m *Move) append(b []byte, account, code uint32) []byte {
-	b = append(b, recordVersion)
+	b = append(b, moveVersion)
 	b = binary.AppendUvarint(b, uint64(account))
 	b = binary.AppendUvarint(b, uint64(code))
 	b = binary.AppendVarint(b, int64(m.Days))
 	b = appendString(b, m.By)
 	b = binary.AppendVarint(b, m.Began.UnixMilli())
 	b = binary.AppendUvarint(b, m.Next)
-	return binary.AppendVarint(b, m.Moved)
+	return binary.AppendVarint(binary.AppendVarint(b, m.Moved), m.Past)
 }
 
 func readMove(b []byte) (m Move, account, code uint32, err error) {
 	r := reader{b: b}
-	if v := r.octet(); v != recordVersion && r.err == nil {
-		return m, 0, 0, fmt.Errorf("%w: a move of version %d", errRow, v)
+	version := r.octet()
+	if (version < 1 || version > moveVersion) && r.err == nil {
+		return m, 0, 0, fmt.Errorf("%w: a move of version %d", errRow, version)
 	}
 	account, code = r.u32(), r.u32()
 	m.Days = int(r.varint())
 	m.By = r.str()
 	m.Began = milli(r.varint())
 	m.Next, m.Moved = r.uvarint(), r.varint()
+	if version > 1 {
+		m.Past = r.varint()
+	}
 	return m, account, code, r.err
 }
 
@@ -109,4 +118,10 @@ func (st *Store) ToMove(m *Move, max int) (list []*Series, next uint64, err erro
 // Moves tells whether a series of its account and service is one of the move's.
 func (m *Move) Moves(s *Series) bool {
 	return s.Service == m.Service && s.State != Withdrawn && !s.Changed.After(m.Began)
+}
+
+// To is the date of a series when it is moved. past: it would be past, so it stays.
+func (m *Move) To(s *Series, c *Clock, now time.Time) (to service.Day, past bool) {
+	to = AddDays(s.Expires, m.Days)
+	return to, to.Compare(c.Today(now)) < 0
 }

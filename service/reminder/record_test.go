@@ -104,7 +104,7 @@ func TestDamagedRowsAreRefused(t *testing.T) {
 			t.Errorf("%d of %d octets are read", n, len(row))
 		}
 	}
-	m := Move{Days: -30, By: "clerk", Began: milli(1790000000456), Next: 77, Moved: 5}
+	m := Move{Days: -30, By: "clerk", Began: milli(1790000000456), Next: 77, MoveResult: MoveResult{Moved: 5, Past: 3}}
 	row = m.append(nil, 7, 9)
 	if got, account, code, err := readMove(row); err != nil || account != 7 || code != 9 || got != m {
 		t.Errorf("%+v %v", got, err)
@@ -113,6 +113,20 @@ func TestDamagedRowsAreRefused(t *testing.T) {
 		if _, _, _, err := readMove(row[:n]); err == nil {
 			t.Errorf("%d of %d octets are read", n, len(row))
 		}
+	}
+}
+
+// A move that a program of the first version has begun.
+func TestAMoveOfTheFirstVersionIsRead(t *testing.T) {
+	m := Move{Days: -30, By: "clerk", Began: milli(1790000000456), Next: 77, MoveResult: MoveResult{Moved: 5}}
+	row := m.append(nil, 7, 9)
+	row[0] = 1
+	if got, account, code, err := readMove(row[:len(row)-1]); err != nil || account != 7 || code != 9 || got != m {
+		t.Errorf("%+v %v", got, err)
+	}
+	row[0] = 3
+	if _, _, _, err := readMove(row); err == nil {
+		t.Error("one of a newer version is read")
 	}
 }
 
@@ -160,7 +174,7 @@ func FuzzReadUnreached(f *testing.F) {
 }
 
 func FuzzReadMove(f *testing.F) {
-	f.Add((&Move{Days: -30, By: "clerk", Next: 77, Moved: 5}).append(nil, 7, 9))
+	f.Add((&Move{Days: -30, By: "clerk", Next: 77, MoveResult: MoveResult{Moved: 5, Past: 3}}).append(nil, 7, 9))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, account, code, err := readMove(b)
 		if err != nil {

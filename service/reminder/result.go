@@ -30,3 +30,9 @@ type DeleteResult struct {
 	Withdrawn bool // a message of it that waited was taken back
 	Leaving   bool // one could not be: it is leaving, or has left
 }
+
+// A MoveResult is what became of a Move, or would.
+type MoveResult struct {
+	Moved int64 `json:"moved"`
+	Past  int64 `json:"past"` // their new date would be past: they stay as they are
+}
